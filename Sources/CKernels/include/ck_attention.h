@@ -1,0 +1,4 @@
+#ifndef CK_ATTENTION_H
+#define CK_ATTENTION_H
+
+#endif

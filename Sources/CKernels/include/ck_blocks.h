@@ -1,0 +1,4 @@
+#ifndef CK_BLOCKS_H
+#define CK_BLOCKS_H
+
+#endif

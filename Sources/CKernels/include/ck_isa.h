@@ -1,0 +1,21 @@
+// Which instruction set the kernels use, found once at the first call.
+#ifndef CK_ISA_H
+#define CK_ISA_H
+
+typedef enum {
+    CK_ISA_SCALAR = 0,
+    CK_ISA_AVX2 = 1,       // AVX2, FMA and F16C
+    CK_ISA_AVX512 = 2,     // AVX-512 F, BW, VL, DQ
+    CK_ISA_AVX512BF16 = 3  // the same and vdpbf16ps
+} ck_isa_level;
+
+// The widest set this CPU has, or the narrower one that GRPO_ISA=scalar|avx2|avx512|avx512bf16 asks for.
+ck_isa_level ck_isa(void);
+
+// Its name, as GRPO_ISA spells it.
+const char *_Nonnull ck_isa_name(ck_isa_level level);
+
+// Overrides the choice, so that one process can test every path; returns 0 where this CPU lacks the set.
+int ck_set_isa(ck_isa_level level);
+
+#endif

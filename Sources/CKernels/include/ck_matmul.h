@@ -1,0 +1,4 @@
+#ifndef CK_MATMUL_H
+#define CK_MATMUL_H
+
+#endif

@@ -1,0 +1,4 @@
+#ifndef CK_OPTIMIZER_H
+#define CK_OPTIMIZER_H
+
+#endif

@@ -1,0 +1,4 @@
+#ifndef CK_ROWS_H
+#define CK_ROWS_H
+
+#endif

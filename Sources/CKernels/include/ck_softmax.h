@@ -1,0 +1,4 @@
+#ifndef CK_SOFTMAX_H
+#define CK_SOFTMAX_H
+
+#endif
