@@ -19,6 +19,11 @@ public enum JSONValue: Sendable {
 }
 
 extension JSONValue {
+    /// Whether the value is `null`.
+    public var isNull: Bool {
+        if case .null = self { true } else { false }
+    }
+
     /// The string, if this is one.
     public var string: String? {
         if case .string(let value) = self { return value }

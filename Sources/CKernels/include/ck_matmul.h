@@ -1,4 +1,43 @@
+// Products with a packed BF16 matrix: BF16 inputs, FP32 sums. All three products of a linear layer (y = x Wᵀ, dx = dy W, dW = dyᵀ x) are
+// this one kernel over differently packed operands.
+//
+// Packed layout of a matrix of n rows (outputs) and k columns: panels of 16 rows; in a panel, for each pair of columns, the 16 rows' pairs side
+// by side: element (r, c) is packed[((r / 16) * (k₂ / 2) + c / 2) * 32 + (r % 16) * 2 + c % 2] with k₂ = k rounded up to even. Padding is zero.
+//
+// Every output is one chain of fused multiply-adds along k, in one order whatever the number of rows, of threads or the blocking, so an
+// output's bits depend on its own row of x and of the matrix and on the instruction set, on nothing else.
 #ifndef CK_MATMUL_H
 #define CK_MATMUL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// uint16_t elements of the packed form.
+size_t ck_packed_count(size_t n, size_t k);
+
+// Packs rows [first, first + count) of a matrix with k columns, from BF16 or from FP32 rounded to nearest even, both row-major; `first` is a
+// multiple of 16 and `in` points at the first of these rows. The last panel's missing rows become zero.
+void ck_pack_rows(uint16_t *_Nonnull packed, const uint16_t *_Nonnull in, size_t first, size_t count, size_t k);
+void ck_pack_rows_f32(uint16_t *_Nonnull packed, const float *_Nonnull in, size_t first, size_t count, size_t k);
+
+// Packs the transpose of in[k][n] (row-major): the matrix with n rows and k columns.
+void ck_pack_transposed(uint16_t *_Nonnull packed, const uint16_t *_Nonnull in, size_t n, size_t k);
+
+// Row `row` of the packed matrix, k elements, as BF16.
+void ck_unpack_row(uint16_t *_Nonnull out, const uint16_t *_Nonnull packed, size_t row, size_t k);
+
+// y[m][n] (row stride ldy) = x[m][k] (BF16, row-major, k even) times the packed n x k matrix, transposed, plus bias[n] if given;
+// with `accumulate`, plus what y holds (then without bias).
+void ck_matmul(
+    float *_Nonnull y, size_t ldy, const uint16_t *_Nonnull x, size_t m, size_t k, const uint16_t *_Nonnull packed, size_t n,
+    const float *_Nullable bias, int accumulate);
+
+// dx[m][k] = dy[m][n] (BF16, n even or padded by the row stride lddy >= n rounded up to even, zeros there) times the packed n x k matrix (not transposed).
+// With `accumulate`, plus what dx holds.
+void ck_matmul_nn(
+    float *_Nonnull dx, const uint16_t *_Nonnull dy, size_t lddy, size_t m, const uint16_t *_Nonnull packed, size_t n, size_t k, int accumulate);
+
+// out[columns][rows₂] = in[rows][columns] transposed and rounded to BF16, rows₂ = rows rounded up to even, the padding zero.
+void ck_transpose_to_bf16(uint16_t *_Nonnull out, const float *_Nonnull in, size_t rows, size_t columns);
 
 #endif

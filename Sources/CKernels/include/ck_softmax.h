@@ -1,4 +1,27 @@
+// Log-probabilities and entropies over a vocabulary, their gradients, and sampling.
 #ifndef CK_SOFTMAX_H
 #define CK_SOFTMAX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// For each row z = logits[r] * inverse_temperature: lse[r] = log sum exp z, and where not null logprob[r] = z[targets[r]] - lse[r] and
+// entropy[r] = -sum p log p (natural logarithms).
+void ck_log_softmax(
+    const float *_Nonnull logits, size_t rows, size_t n, float inverse_temperature, const int32_t *_Nullable targets, float *_Nonnull lse,
+    float *_Nullable logprob, float *_Nullable entropy);
+
+// Replaces logits by the gradient of sum over r of dlogprob[r] * logprob[r] + dentropy[r] * entropy[r], given what ck_log_softmax found.
+void ck_log_softmax_backward(
+    float *_Nonnull logits, size_t rows, size_t n, float inverse_temperature, const int32_t *_Nonnull targets, const float *_Nonnull lse,
+    const float *_Nonnull entropy, const float *_Nonnull dlogprob, const float *_Nullable dentropy);
+
+// For each row the least index at which the cumulative probability exceeds uniform[r], a number in [0, 1).
+void ck_sample(
+    int32_t *_Nonnull out, const float *_Nonnull logits, size_t rows, size_t n, float inverse_temperature, const float *_Nonnull lse,
+    const double *_Nonnull uniform);
+
+// For each row the least index of the largest logit.
+void ck_argmax(int32_t *_Nonnull out, const float *_Nonnull logits, size_t rows, size_t n);
 
 #endif

@@ -1,4 +1,20 @@
+// One pool of threads for all kernels, and memory that each thread may scribble on.
 #ifndef CK_THREADS_H
 #define CK_THREADS_H
+
+#include <stddef.h>
+
+// How many threads work on one operation, the calling one included. Until it is set: the CPUs that this process may use.
+void ck_set_threads(int count);
+int ck_threads(void);
+
+typedef void (*ck_task)(void *_Nullable context, size_t index);
+
+// Runs task(context, i) for every i below count; each index once, by whichever thread is free, so a result must not depend on which.
+// A call from inside a task, or while another thread has the pool, runs all its indices on the caller.
+void ck_parallel_for(size_t count, ck_task _Nonnull task, void *_Nullable context);
+
+// At least `bytes` bytes, aligned to 64, that belong to the calling thread until its next call.
+void *_Nonnull ck_scratch(size_t bytes);
 
 #endif

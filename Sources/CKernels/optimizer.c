@@ -1,0 +1,70 @@
+#include "ck_optimizer.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "ck_threads.h"
+#include "vector.h"
+
+enum { TASK_ELEMENTS = 1 << 16 };
+
+typedef struct {
+    float *master, *m, *v;
+    const float *gradient;
+    size_t count;
+    ck_adamw_step step;
+    double *partial;
+} arrays;
+
+CK_INLINE void adamw_body(
+    float *restrict master, float *restrict m, float *restrict v, const float *restrict gradient, size_t count, const ck_adamw_step *step) {
+    const float decay = 1.0f - step->learning_rate * step->weight_decay, rate = (float)((double)step->learning_rate / step->correction1);
+    const float root = (float)sqrt(step->correction2), beta1 = step->beta1, beta2 = step->beta2, epsilon = step->epsilon;
+    const float scale = step->gradient_scale;
+    for (size_t i = 0; i < count; i++) {
+        float g = gradient[i] * scale;
+        m[i] += (g - m[i]) * (1.0f - beta1);
+        v[i] = v[i] * beta2 + g * g * (1.0f - beta2);
+        master[i] = master[i] * decay - rate * m[i] / (__builtin_elementwise_sqrt(v[i]) / root + epsilon);
+    }
+}
+CK_KERNEL(adamw,
+          (float *restrict master, float *restrict m, float *restrict v, const float *restrict gradient, size_t count, const ck_adamw_step *step),
+          (master, m, v, gradient, count, step))
+
+static void adamw_task(void *context, size_t index) {
+    const arrays *a = context;
+    size_t first = index * TASK_ELEMENTS, count = a->count - first < TASK_ELEMENTS ? a->count - first : TASK_ELEMENTS;
+    CK_CALL(adamw)(a->master + first, a->m + first, a->v + first, a->gradient + first, count, &a->step);
+}
+
+void ck_adamw(float *master, float *first_moment, float *second_moment, const float *gradient, size_t count, ck_adamw_step step) {
+    arrays a = {master, first_moment, second_moment, gradient, count, step, NULL};
+    ck_parallel_for((count + TASK_ELEMENTS - 1) / TASK_ELEMENTS, adamw_task, &a);
+}
+
+CK_INLINE void squares_body(const float *x, size_t count, double *sum) {
+    double lanes[CK_LANES] = {0};
+    size_t i = 0;
+    for (; i + CK_LANES <= count; i += CK_LANES)
+        for (size_t l = 0; l < CK_LANES; l++) lanes[l] += (double)x[i + l] * (double)x[i + l];
+    for (size_t l = 0; i < count; i++, l++) lanes[l] += (double)x[i] * (double)x[i];
+    *sum = 0;
+    for (size_t l = 0; l < CK_LANES; l++) *sum += lanes[l];
+}
+CK_KERNEL(squares, (const float *x, size_t count, double *sum), (x, count, sum))
+
+static void squares_task(void *context, size_t index) {
+    const arrays *a = context;
+    size_t first = index * TASK_ELEMENTS, count = a->count - first < TASK_ELEMENTS ? a->count - first : TASK_ELEMENTS;
+    CK_CALL(squares)(a->gradient + first, count, &a->partial[index]);
+}
+
+double ck_sum_of_squares(const float *x, size_t count) {
+    size_t tasks = (count + TASK_ELEMENTS - 1) / TASK_ELEMENTS;
+    arrays a = {.gradient = x, .count = count, .partial = ck_scratch((tasks + 1) * sizeof(double))};
+    ck_parallel_for(tasks, squares_task, &a);
+    double sum = 0;
+    for (size_t i = 0; i < tasks; i++) sum += a.partial[i];
+    return sum;
+}

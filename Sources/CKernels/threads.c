@@ -1,0 +1,144 @@
+#define _GNU_SOURCE
+#include "ck_threads.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+// Waiting workers spin for some ten microseconds, the gap between two operations of a forward pass, before they sleep.
+enum { MAX_THREADS = 256, SPINS = 4000 };
+
+static struct {
+    pthread_mutex_t owner;   // held by the thread whose parallel_for is running
+    pthread_mutex_t lock;    // guards sleeping and waking
+    pthread_cond_t wake;
+    int threads, started;
+    atomic_uint generation;  // grows by one for every parallel_for
+    atomic_int working;      // workers that have not finished the current generation
+    atomic_size_t next;      // the index that is handed out next
+    unsigned first_seen[MAX_THREADS];
+    size_t count;
+    ck_task task;
+    void *context;
+} pool = {.owner = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+
+static __thread int inside;
+
+static void pause_briefly(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+static int available_cpus(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    int count = CPU_COUNT(&set);
+    return count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : count;
+}
+
+static void take_indices(void) {
+    inside = 1;
+    for (size_t i; (i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < pool.count;) pool.task(pool.context, i);
+    inside = 0;
+}
+
+static unsigned next_generation(unsigned seen) {
+    unsigned now;
+    for (int i = 0; i < SPINS; i++) {
+        if ((now = atomic_load_explicit(&pool.generation, memory_order_acquire)) != seen) return now;
+        pause_briefly();
+    }
+    pthread_mutex_lock(&pool.lock);
+    while ((now = atomic_load_explicit(&pool.generation, memory_order_acquire)) == seen) pthread_cond_wait(&pool.wake, &pool.lock);
+    pthread_mutex_unlock(&pool.lock);
+    return now;
+}
+
+static void *worker_main(void *number) {
+    int worker = (int)(intptr_t)number;
+    unsigned seen = pool.first_seen[worker];
+    for (;;) {
+        seen = next_generation(seen);
+        if (worker < pool.threads) take_indices();
+        atomic_fetch_sub_explicit(&pool.working, 1, memory_order_release);
+    }
+    return NULL;
+}
+
+// Starts the workers that are missing; where the system refuses one, goes on with those it gave. Called with `owner` held.
+static void start_workers(void) {
+    while (pool.started < pool.threads - 1) {
+        int worker = pool.started + 1;
+        pthread_t thread;
+        pool.first_seen[worker] = atomic_load(&pool.generation);
+        if (pthread_create(&thread, NULL, worker_main, (void *)(intptr_t)worker) != 0) {
+            pool.threads = worker;
+            return;
+        }
+        pthread_detach(thread);
+        pool.started = worker;
+    }
+}
+
+int ck_threads(void) {
+    pthread_mutex_lock(&pool.owner);
+    if (pool.threads == 0) pool.threads = available_cpus();
+    int threads = pool.threads;
+    pthread_mutex_unlock(&pool.owner);
+    return threads;
+}
+
+void ck_set_threads(int count) {
+    pthread_mutex_lock(&pool.owner);
+    pool.threads = count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : count;
+    pthread_mutex_unlock(&pool.owner);
+}
+
+void ck_parallel_for(size_t count, ck_task task, void *context) {
+    if (inside || count <= 1 || pthread_mutex_trylock(&pool.owner) != 0) {
+        for (size_t i = 0; i < count; i++) task(context, i);
+        return;
+    }
+    if (pool.threads == 0) pool.threads = available_cpus();
+    start_workers();
+    pool.count = count;
+    pool.task = task;
+    pool.context = context;
+    atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
+    atomic_store_explicit(&pool.working, pool.started, memory_order_relaxed);
+    pthread_mutex_lock(&pool.lock);
+    atomic_fetch_add_explicit(&pool.generation, 1, memory_order_release);
+    pthread_cond_broadcast(&pool.wake);
+    pthread_mutex_unlock(&pool.lock);
+    take_indices();
+    while (atomic_load_explicit(&pool.working, memory_order_acquire) > 0) pause_briefly();
+    pthread_mutex_unlock(&pool.owner);
+}
+
+static pthread_key_t scratch_key;
+static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
+static __thread struct {
+    void *memory;
+    size_t bytes;
+} scratch;
+
+static void make_scratch_key(void) { pthread_key_create(&scratch_key, free); }
+
+void *ck_scratch(size_t bytes) {
+    if (bytes <= scratch.bytes) return scratch.memory;
+    pthread_once(&scratch_once, make_scratch_key);
+    free(scratch.memory);
+    bytes = (bytes + 4095) & ~(size_t)4095;
+    scratch.memory = aligned_alloc(64, bytes);
+    if (!scratch.memory) {
+        fprintf(stderr, "out of memory: %zu bytes of scratch for a kernel\n", bytes);
+        abort();
+    }
+    scratch.bytes = bytes;
+    pthread_setspecific(scratch_key, scratch.memory);
+    return scratch.memory;
+}

@@ -1,0 +1,21 @@
+/// Keys and values of everything that is being generated: per layer one array of places, in the compute type.
+///
+/// Memory that no token has reached yet is only promised by the system, so the capacity may be generous.
+final class KeyValueCache {
+    let stores: [KeyValueStore]
+    private let buffers: [AlignedBuffer]
+    private var used = 0
+
+    init(model: Qwen2Model, capacity: Int) {
+        let bytes = capacity * model.keyWidth * model.computeType.byteCount
+        let buffers = model.layers.map { _ in (AlignedBuffer(byteCount: bytes), AlignedBuffer(byteCount: bytes)) }
+        self.buffers = buffers.flatMap { [$0.0, $0.1] }
+        stores = buffers.map { KeyValueStore(keys: $0.0.pointer, values: $0.1.pointer) }
+    }
+
+    /// The first of `count` places that nobody else uses.
+    func reserve(_ count: Int) -> Int {
+        used += count
+        return used - count
+    }
+}

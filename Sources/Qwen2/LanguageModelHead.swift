@@ -1,0 +1,77 @@
+import CKernels
+
+/// Log-probabilities and entropies of completion tokens, in the order of the groups, their completions, their tokens.
+public struct TokenStatistics: Sendable {
+    /// Natural logarithm of each token's probability at the temperature that was asked for.
+    public internal(set) var logprobs: [Float]
+    /// Entropy in nats of the distribution that each token was drawn from.
+    public internal(set) var entropies: [Float]
+    /// log of the sum of exp over the vocabulary: what the backward pass starts from.
+    var logSumExps: [Float]
+}
+
+extension Qwen2Model {
+    /// Rows of logits that exist at a time: the full logits never do. 128 rows of Qwen2's vocabulary are 78 MB.
+    private static let chunkRows = 128
+
+    /// Runs `body` on the logits of one chunk of predictors after the other; `normed` is [rows][hidden], a matrix input.
+    private func forEachChunk(
+        of packed: PackedGroups, normed: UnsafeRawPointer,
+        _ body: (_ tokens: Range<Int>, _ hidden: UnsafeMutableRawPointer, _ logits: UnsafeMutablePointer<Float>) -> Void
+    ) {
+        let width = configuration.hiddenSize * computeType.byteCount
+        for first in stride(from: 0, to: packed.targets.count, by: Self.chunkRows) {
+            let tokens = first..<min(first + Self.chunkRows, packed.targets.count)
+            let hidden = workspace.hidden.raw(byteCount: tokens.count * width)
+            for (i, token) in tokens.enumerated() {
+                (hidden + i * width).copyMemory(from: normed + Int(packed.predictors[token]) * width, byteCount: width)
+            }
+            let logits = workspace.logits.floats(count: tokens.count * configuration.vocabularySize)
+            linear.forward(head, hidden, rows: tokens.count, into: logits)
+            body(tokens, hidden, logits)
+        }
+    }
+
+    func statistics(of packed: PackedGroups, normed: UnsafeRawPointer, temperature: Float) -> TokenStatistics {
+        let count = packed.targets.count
+        var result = TokenStatistics(
+            logprobs: .init(repeating: 0, count: count), entropies: .init(repeating: 0, count: count), logSumExps: .init(repeating: 0, count: count))
+        let targets = packed.targets
+        result.logSumExps.withUnsafeMutableBufferPointer { sums in
+            result.logprobs.withUnsafeMutableBufferPointer { logprobs in
+                result.entropies.withUnsafeMutableBufferPointer { entropies in
+                    targets.withUnsafeBufferPointer { targets in
+                        forEachChunk(of: packed, normed: normed) { tokens, _, logits in
+                            guard let sums = sums.baseAddress, let logprobs = logprobs.baseAddress, let entropies = entropies.baseAddress,
+                                let targets = targets.baseAddress
+                            else { return }
+                            let first = tokens.lowerBound
+                            ck_log_softmax(
+                                logits, tokens.count, configuration.vocabularySize, 1 / temperature, targets + first, sums + first,
+                                logprobs + first, entropies + first)
+                        }
+                    }
+                }
+            }
+        }
+        return result
+    }
+
+    /// dnormed += and the head's gradient += those of sum of dlogprob * logprob + dentropy * entropy; the logits are made a second time.
+    func backwardHead(
+        _ packed: PackedGroups, normed: UnsafeRawPointer, temperature: Float, statistics: TokenStatistics, dLogprobs: [Float], dEntropies: [Float]?,
+        dNormed: UnsafeMutablePointer<Float>
+    ) {
+        let hidden = configuration.hiddenSize
+        let dHidden = AlignedBuffer(floats: Self.chunkRows * hidden)
+        forEachChunk(of: packed, normed: normed) { tokens, inputs, logits in
+            let slice = { (array: [Float]) in Array(array[tokens]) }
+            ck_log_softmax_backward(
+                logits, tokens.count, configuration.vocabularySize, 1 / temperature, Array(packed.targets[tokens]), slice(statistics.logSumExps),
+                slice(statistics.entropies), slice(dLogprobs), dEntropies.map(slice))
+            linear.backward(
+                head, dy: logits, x: inputs, rows: tokens.count, dx: dHidden.floats, accumulate: false, scratch: workspace.gradients)
+            ck_scatter_add(dNormed, Array(packed.predictors[tokens]), dHidden.floats, tokens.count, hidden)
+        }
+    }
+}

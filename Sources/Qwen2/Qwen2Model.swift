@@ -1,0 +1,143 @@
+import CKernels
+import COpenBLAS
+public import Checkpoints
+public import JSON
+
+/// A Qwen2 decoder: a model that generates, scores and, when it was opened for training, learns.
+///
+/// One thread uses a model at a time; inside, every operation is spread over the threads of `Qwen2Model.useThreads(_:)`.
+public final class Qwen2Model {
+    /// The shape.
+    public let configuration: Qwen2Configuration
+    /// The checkpoint's `config.json`, for those who write the model.
+    public let configurationJSON: JSONValue
+    /// What the forward pass multiplies.
+    public let computeType: ComputeType
+    /// Every weight, sorted by name.
+    public let parameters: [Parameter]
+
+    let embedding: Parameter
+    let layers: [DecoderLayer]
+    let norm: Parameter
+    let head: Parameter
+    let rotary: RotaryTable
+    let linear: Linear
+    let workspace = Workspace()
+
+    /// Opens the weights of a checkpoint.
+    /// - Parameters:
+    ///   - trainable: keeps FP32 master weights and gradients beside the weights: 8 more bytes a parameter in `bfloat16`, 4 in `float32`.
+    /// - Throws: `CheckpointError` for a configuration or tensor that is missing, of the wrong shape, or not read yet.
+    public init(_ checkpoint: Checkpoint, computeType: ComputeType = .bfloat16, trainable: Bool = false) throws(CheckpointError) {
+        let configuration = try Qwen2Configuration(checkpoint.config, path: checkpoint.path)
+        self.configuration = configuration
+        self.computeType = computeType
+        configurationJSON = checkpoint.config
+        linear = Linear(type: computeType)
+        rotary = RotaryTable(headSize: configuration.headSize, theta: configuration.ropeTheta)
+
+        var expected: [(name: String, shape: [Int])] = []
+        func weight(_ name: String, _ shape: Int...) -> Int {
+            expected.append((name, shape))
+            return expected.count - 1
+        }
+        let (hidden, intermediate) = (configuration.hiddenSize, configuration.intermediateSize)
+        let queries = configuration.headCount * configuration.headSize
+        let keys = configuration.keyValueHeadCount * configuration.headSize
+        let embeddingIndex = weight("model.embed_tokens.weight", configuration.vocabularySize, hidden)
+        let layerIndices = (0..<configuration.layerCount).map { layer in
+            let prefix = "model.layers.\(layer)"
+            return [
+                weight("\(prefix).input_layernorm.weight", hidden),
+                weight("\(prefix).self_attn.q_proj.weight", queries, hidden), weight("\(prefix).self_attn.q_proj.bias", queries),
+                weight("\(prefix).self_attn.k_proj.weight", keys, hidden), weight("\(prefix).self_attn.k_proj.bias", keys),
+                weight("\(prefix).self_attn.v_proj.weight", keys, hidden), weight("\(prefix).self_attn.v_proj.bias", keys),
+                weight("\(prefix).self_attn.o_proj.weight", hidden, queries),
+                weight("\(prefix).post_attention_layernorm.weight", hidden),
+                weight("\(prefix).mlp.gate_proj.weight", intermediate, hidden), weight("\(prefix).mlp.up_proj.weight", intermediate, hidden),
+                weight("\(prefix).mlp.down_proj.weight", hidden, intermediate),
+            ]
+        }
+        let normIndex = weight("model.norm.weight", hidden)
+        let headIndex = configuration.tiesEmbeddings ? embeddingIndex : weight("lm_head.weight", configuration.vocabularySize, hidden)
+
+        // Everything is checked before the first gigabyte is asked for.
+        for (name, shape) in expected {
+            guard let found = checkpoint.tensor(named: name) else {
+                throw CheckpointError(path: checkpoint.path, tensor: name, message: "is missing, expected shape \(shape)")
+            }
+            guard found.shape == shape else {
+                throw CheckpointError(path: checkpoint.path, tensor: name, message: "has shape \(found.shape), expected \(shape) by config.json")
+            }
+        }
+        let made = expected.map { Parameter(name: $0.name, shape: $0.shape, type: computeType, trainable: trainable) }
+        for parameter in made { try parameter.load(from: checkpoint) }
+        embedding = made[embeddingIndex]
+        norm = made[normIndex]
+        head = made[headIndex]
+        layers = layerIndices.map { indices in DecoderLayer(indices.map { made[$0] }) }
+        parameters = made.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    }
+
+    /// Whether the model keeps master weights and gradients.
+    public var isTrainable: Bool { embedding.gradientBuffer != nil }
+
+    /// Spreads every operation over `count` threads; `nil` takes the CPUs that this process may use. Returns the number.
+    @discardableResult
+    public static func useThreads(_ count: Int? = nil) -> Int {
+        if let count { ck_set_threads(Int32(clamping: count)) }
+        openblas_set_num_threads(ck_threads())
+        return Int(ck_threads())
+    }
+
+    /// The instruction set of the kernels, as `GRPO_ISA` spells it.
+    public static var instructionSet: String { String(cString: ck_isa_name(ck_isa())) }
+
+    /// Sets every gradient to zero.
+    public func zeroGradients() {
+        for parameter in parameters { parameter.gradient?.update(repeating: 0) }
+    }
+}
+
+/// The weights of one decoder layer, by their names in the checkpoint.
+struct DecoderLayer {
+    let inputLayernorm: Parameter
+    let qProj, qBias, kProj, kBias, vProj, vBias, oProj: Parameter
+    let postAttentionLayernorm: Parameter
+    let gateProj, upProj, downProj: Parameter
+
+    /// In the order in which `Qwen2Model.init` names them.
+    init(_ p: [Parameter]) {
+        inputLayernorm = p[0]
+        (qProj, qBias, kProj, kBias, vProj, vBias, oProj) = (p[1], p[2], p[3], p[4], p[5], p[6], p[7])
+        postAttentionLayernorm = p[8]
+        (gateProj, upProj, downProj) = (p[9], p[10], p[11])
+    }
+}
+
+extension Qwen2Model: TensorProvider {
+    /// Every weight under its Hugging Face name.
+    public var tensors: [TensorInfo] {
+        let type: ElementType = computeType == .float32 ? .float32 : .bfloat16
+        return parameters.map { TensorInfo(name: $0.name, shape: $0.shape, storage: type.safeTensorsName, type: type) }
+    }
+
+    /// Rows of one weight: the master weights of a trainable model, otherwise what the forward pass uses.
+    public func read(_ name: String, rows: Range<Int>, as type: ElementType, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+        guard let parameter = parameters.first(where: { $0.name == name }), rows.upperBound <= parameter.rowCount, let out = buffer.baseAddress,
+            buffer.count == rows.count * parameter.rowLength * type.byteCount
+        else { throw CheckpointError(path: "model in memory", tensor: name, message: "has no rows \(rows) that fit \(buffer.count) bytes") }
+        let count = rows.count * parameter.rowLength
+        if type == .float32 {
+            parameter.read(rows: rows, into: out.assumingMemoryBound(to: Float.self))
+            return
+        }
+        let floats = workspace.saved.floats(count: count)
+        parameter.read(rows: rows, into: floats)
+        if type == .bfloat16 {
+            ck_f32_to_bf16(out.assumingMemoryBound(to: UInt16.self), floats, count)
+        } else if ck_f32_to_f16(out.assumingMemoryBound(to: UInt16.self), floats, count) > 0 {
+            throw CheckpointError(path: "model in memory", tensor: name, message: "has values past 65504, which float16 cannot hold: use bfloat16")
+        }
+    }
+}

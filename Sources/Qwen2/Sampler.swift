@@ -1,0 +1,103 @@
+import CKernels
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
+/// Chooses the next token of each row of logits, and tells its log-probability.
+///
+/// The log-probability is that of the model's distribution at the temperature (1 for greedy), before penalties and truncation: what the
+/// trainer's forward pass computes for the same token, bit for bit.
+struct Sampler {
+    let parameters: SamplingParameters
+    let vocabularySize: Int
+    let random: CounterRandom
+
+    init(parameters: SamplingParameters, vocabularySize: Int) {
+        self.parameters = parameters
+        self.vocabularySize = vocabularySize
+        random = CounterRandom(seed: parameters.seed)
+    }
+
+    /// One row's draw: whose random numbers it uses, and what it has seen.
+    struct Draw {
+        var stream: UInt64
+        var generation: UInt32
+        var position: UInt32
+        /// Prompt and completion so far; read for the repetition penalty only.
+        var context: [Int32]
+    }
+
+    func sample(_ logits: UnsafeMutablePointer<Float>, _ draws: [Draw]) -> (tokens: [Int32], logprobs: [Float]) {
+        let rows = draws.count
+        let greedy = parameters.temperature == 0
+        let inverse = greedy ? 1 : 1 / parameters.temperature
+        var sums = [Float](repeating: 0, count: rows)
+        ck_log_softmax(logits, rows, vocabularySize, inverse, nil, &sums, nil, nil)
+        var tokens = [Int32](repeating: 0, count: rows)
+        let uniforms = draws.map { random.uniform(stream: $0.stream, generation: $0.generation, position: $0.position) }
+        if parameters.repetitionPenalty == 1 && greedy {
+            ck_argmax(&tokens, logits, rows, vocabularySize)
+        } else if parameters.repetitionPenalty == 1 && parameters.keepsAll {
+            ck_sample(&tokens, logits, rows, vocabularySize, inverse, sums, uniforms)
+        } else {
+            for (row, draw) in draws.enumerated() {
+                var scores = Array(UnsafeBufferPointer(start: logits + row * vocabularySize, count: vocabularySize))
+                penalize(&scores, draw.context)
+                tokens[row] = greedy ? argmax(scores) : choose(scores.map { $0 * inverse }, uniforms[row])
+            }
+        }
+        var logprobs = [Float](repeating: 0, count: rows)
+        ck_log_softmax(logits, rows, vocabularySize, inverse, tokens, &sums, &logprobs, nil)
+        return (tokens, logprobs)
+    }
+
+    private func penalize(_ scores: inout [Float], _ context: [Int32]) {
+        guard parameters.repetitionPenalty != 1 else { return }
+        for token in Set(context) {
+            let score = scores[Int(token)]
+            scores[Int(token)] = score > 0 ? score / parameters.repetitionPenalty : score * parameters.repetitionPenalty
+        }
+    }
+
+    private func argmax(_ scores: [Float]) -> Int32 {
+        var best = 0
+        for i in scores.indices where scores[i] > scores[best] { best = i }
+        return Int32(best)
+    }
+
+    /// top-k, then top-p, then min-p, each on what the one before left, as transformers orders them; then a draw among the rest.
+    private func choose(_ scores: [Float], _ uniform: Double) -> Int32 {
+        let top = scores.max() ?? 0
+        var candidates = scores.indices.map { (id: $0, weight: exp(Double(scores[$0] - top))) }
+        if parameters.topK == 0 {
+            // Tokens this improbable sum to less than what top-p drops, or fall under min-p: sorting them would change nothing.
+            let floor = max(Double(1 - parameters.topP) / Double(scores.count), Double(parameters.minP)) * 0.999
+            candidates.removeAll { $0.weight < floor }
+        }
+        candidates.sort { ($0.weight, $1.id) > ($1.weight, $0.id) }
+        if parameters.topK > 0, parameters.topK < candidates.count {
+            // Ties with the last one that is kept stay, as in transformers.
+            let least = candidates[parameters.topK - 1].weight
+            candidates.removeAll { $0.weight < least }
+        }
+        if parameters.topP < 1 {
+            let total = parameters.topK > 0 ? candidates.reduce(0) { $0 + $1.weight } : scores.reduce(0) { $0 + exp(Double($1 - top)) }
+            var sum = 0.0
+            let kept = candidates.prefix { candidate in
+                defer { sum += candidate.weight }
+                return sum < Double(parameters.topP) * total
+            }
+            candidates = Array(kept)
+        }
+        candidates.removeAll { $0.weight < Double(parameters.minP) }
+        var remaining = uniform * candidates.reduce(0) { $0 + $1.weight }
+        for candidate in candidates {
+            remaining -= candidate.weight
+            if remaining < 0 { return Int32(candidate.id) }
+        }
+        return Int32(candidates.last?.id ?? 0)
+    }
+}
