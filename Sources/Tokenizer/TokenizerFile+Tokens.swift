@@ -71,7 +71,8 @@ extension TokenizerFile {
             bytes.removeAll(keepingCapacity: true)
             let isOfAlphabet = spelling.withUnsafeBufferPointer { ByteAlphabet.append($0, to: &bytes) }
             guard isOfAlphabet || addedID != nil else {
-                throw error("model.vocab", "token '\(excerpt(String(decoding: spelling, as: UTF8.self)))' (id \(id)) is not in the byte-level alphabet")
+                throw error(
+                    "model.vocab", "token '\(excerpt(String(decoding: spelling, as: UTF8.self)))' (id \(id)) is not in the byte-level alphabet")
             }
             // As in Hugging Face's decoder, a token outside the alphabet, which only an added one may be, stands for its own UTF-8.
             vocabulary.append(isOfAlphabet ? bytes : spelling, findable: isOfAlphabet && learned[id])
@@ -84,7 +85,8 @@ extension TokenizerFile {
         var ids: [Int32] = []
         for byte in UInt8.min...UInt8.max {
             guard let id = vocabulary.id(of: [byte]) else {
-                throw error("model.vocab", "no token for byte \(byte), spelled '\(ByteAlphabet.spelling(of: [byte]))'; this is not a byte-level vocabulary")
+                throw error(
+                    "model.vocab", "no token for byte \(byte), spelled '\(ByteAlphabet.spelling(of: [byte]))'; this is not a byte-level vocabulary")
             }
             ids.append(id)
         }
