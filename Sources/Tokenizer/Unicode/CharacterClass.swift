@@ -1,0 +1,16 @@
+/// What the regular expressions of pre-tokenizers and added tokens ask of a character; as bits.
+enum CharacterClass {
+    /// `\p{L}`
+    static let letter: UInt8 = 1
+    /// `\p{N}`
+    static let number: UInt8 = 2
+    /// `\s`
+    static let whitespace: UInt8 = 4
+    /// `\w`
+    static let word: UInt8 = 8
+
+    /// The classes of every scalar.
+    static let table = ScalarTable(
+        ranges(UnicodeTables.letters, stride: 2) { _ in letter } + ranges(UnicodeTables.numbers, stride: 2) { _ in number }
+            + ranges(UnicodeTables.whitespace, stride: 2) { _ in whitespace } + ranges(UnicodeTables.words, stride: 2) { _ in word })
+}

@@ -1,0 +1,106 @@
+import JSON
+import Testing
+
+@testable import Tokenizer
+
+@Suite struct BPETokenizerTests {
+    @Test(arguments: ["qwen2-tiny", "gpt2-tiny"])
+    func encodesAndDecodesAsHuggingFace(name: String) throws {
+        let tokenizer = try Goldens.tokenizer(name)
+        let golden = try Goldens.json("\(name).golden.json")
+        let encoded = try #require(golden["encode"]?.array)
+        for row in encoded {
+            let text = try #require(row["text"]?.string)
+            let ids = try #require(row["ids"]).ids
+            #expect(tokenizer.encode(text) == ids, "\(text.debugDescription)")
+            #expect(tokenizer.encode(utf8: Array(text.utf8)) == ids)
+            #expect(tokenizer.encode(text, allowSpecial: false) == row["plain"]?.ids ?? ids, "\(text.debugDescription)")
+        }
+        let decoded = try #require(golden["decode"]?.array)
+        for row in decoded {
+            let ids = try #require(row["ids"]).ids
+            #expect(same(tokenizer.decode(ids), row["text"]?.string), "\(ids)")
+            #expect(same(tokenizer.decode(ids, skipSpecialTokens: true), (row["skipped"] ?? row["text"])?.string), "\(ids)")
+        }
+        #expect(encoded.count > 400 && decoded.count > 900)
+    }
+
+    @Test func encodesAsHuggingFaceWithTheRealVocabulary() throws {
+        guard let path = Goldens.realTokenizerPath else {
+            print("SKIPPED: no real tokenizer.json; set GRPO_MODEL to a Qwen2.5 checkpoint directory to compare with it")
+            return
+        }
+        let tokenizer = try BPETokenizer(contentsOf: path)
+        for row in try #require(try Goldens.json("qwen2.5.golden.json")["encode"]?.array) {
+            let text = try #require(row["text"]?.string)
+            let normalized = try #require(row["ids"]).ids
+            let ids = tokenizer.normalizesToNFC ? normalized : row["without_nfc"]?.ids ?? normalized
+            #expect(tokenizer.encode(text) == ids, "\(text.debugDescription)")
+        }
+        #expect(tokenizer.decode([55336, 76952, 122, 23836, 99491, 105266]) == "Swift 社区非常活跃")
+        #expect(tokenizer.encode("Who are you?") == [15191, 525, 498, 30])
+        #expect(tokenizer.id(of: "<|im_end|>") == 151645)
+        #expect(tokenizer.isSpecial(151645) && !tokenizer.isSpecial(30))
+    }
+
+    @Test func spellsEveryTokenAndFindsItAgain() throws {
+        let tokenizer = try Goldens.tokenizer("qwen2-tiny")
+        for id in 0..<Int32(tokenizer.vocabularySize) {
+            let spelling = try #require(tokenizer.token(of: id))
+            #expect(tokenizer.id(of: spelling) == id)
+        }
+        #expect(tokenizer.token(of: Int32(tokenizer.vocabularySize)) == nil && tokenizer.token(of: -1) == nil)
+        #expect(tokenizer.id(of: "no such token") == nil)
+        #expect(tokenizer.id(of: "Ġ") == tokenizer.encode(" ").first)
+    }
+
+    @Test func idsOutsideTheVocabularyAreSkipped() throws {
+        let tokenizer = try Goldens.tokenizer("qwen2-tiny")
+        let ids = tokenizer.encode("hello")
+        #expect(tokenizer.decode([-1] + ids + [.max, .min, Int32(tokenizer.vocabularySize)]) == "hello")
+        #expect(tokenizer.decode([]) == "")
+    }
+
+    @Test(arguments: UInt64(1)...20)
+    func anyBytesEncodeAndComeBack(seed: UInt64) throws {
+        let tokenizer = try Goldens.tokenizer("gpt2-tiny")
+        var generator = SeededGenerator(state: seed)
+        for _ in 0..<50 {
+            let bytes = (0..<Int.random(in: 0...300, using: &generator)).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            // This tokenizer does not normalise, so what is valid comes back as it was.
+            #expect(same(tokenizer.decode(tokenizer.encode(utf8: bytes)), String(decoding: bytes, as: UTF8.self)))
+        }
+    }
+
+    @Test func aMegabyteOfOneLetterIsNotQuadratic() throws {
+        let tokenizer = try Goldens.tokenizer("qwen2-tiny")
+        let clock = ContinuousClock()
+        for text in [String(repeating: "a", count: 1 << 20), String(repeating: " ", count: 1 << 20), String(repeating: "e\u{301}", count: 1 << 19)] {
+            var ids: [Int32] = []
+            let time = clock.measure { ids = tokenizer.encode(text, allowSpecial: false) }
+            #expect(time < .seconds(20))
+            #expect(ids.count < text.utf8.count)
+        }
+        // A million marks of two classes in the wrong order: sorting them must not be quadratic either.
+        let marks = String(repeating: "\u{301}\u{323}", count: 1 << 18)
+        #expect(clock.measure { _ = tokenizer.encode("a" + marks) } < .seconds(20))
+    }
+
+    @Test func longAndShortPiecesMergeAlike() throws {
+        // Random pieces on both sides of the length where the heap takes over, against the plainest possible merging.
+        let tokenizer = try Goldens.tokenizer("qwen2-tiny")
+        var generator = SeededGenerator(state: 3)
+        for _ in 0..<300 {
+            let letters = (0..<Int.random(in: 60...200, using: &generator)).map { _ in "aabehlot".utf8.randomElement(using: &generator) ?? 97 }
+            var ids = letters.map { tokenizer.byteIDs[Int($0)] }
+            tokenizer.merges.withLookup { merges in
+                while true {
+                    let candidates = ids.indices.dropLast().map { merges.merge(ids[$0], ids[$0 + 1]) }
+                    guard let best = candidates.min(), best != MergeTable.none, let place = candidates.firstIndex(of: best) else { break }
+                    ids.replaceSubrange(place...place + 1, with: [Int32(truncatingIfNeeded: best)])
+                }
+            }
+            #expect(tokenizer.encode(utf8: letters) == ids)
+        }
+    }
+}

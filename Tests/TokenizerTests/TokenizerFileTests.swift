@@ -1,0 +1,101 @@
+import JSON
+import Testing
+
+@testable import Tokenizer
+
+/// Every `tokenizer.json` that cannot be done exactly is refused, with its place.
+@Suite struct TokenizerFileTests {
+    /// The good file with one thing changed: `path` is keys and, in arrays, indices.
+    private func changed(_ path: [String], to value: JSONValue?) throws -> JSONValue {
+        func change(_ json: JSONValue, _ path: ArraySlice<String>) throws -> JSONValue {
+            guard let key = path.first else { return try #require(value) }
+            if case .array(var list) = json {
+                let index = key == "+" ? list.count : try #require(Int(key))
+                if index == list.count { list.append(.null) }
+                list[index] = try change(list[index], path.dropFirst())
+                return .array(list)
+            }
+            var object = try #require(json.object)
+            object[key] = value == nil && path.count == 1 ? nil : try change(object[key] ?? .null, path.dropFirst())
+            return .object(object)
+        }
+        return try change(try Goldens.json("qwen2-tiny.json"), path[...])
+    }
+
+    private static func added(_ id: JSONValue, _ content: JSONValue) -> JSONValue {
+        ["id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true]
+    }
+
+    struct Case: Sendable, CustomTestStringConvertible {
+        var path: [String]
+        var value: JSONValue?
+        var place: String
+        var testDescription: String { path.joined(separator: ".") + " " + (value?.serialized().prefix(60) ?? "removed") }
+
+        init(_ path: String, _ value: JSONValue?, _ place: String? = nil) {
+            self.path = path.split(separator: ".").map(String.init)
+            self.value = value
+            self.place = place ?? path
+        }
+    }
+
+    static let refused: [Case] = [
+        Case("normalizer", ["type": "NFKC"]), Case("normalizer", ["type": "Sequence", "normalizers": [["type": "NFC"], ["type": "Lowercase"]]]),
+        Case("normalizer", "NFC"), Case("normalizer", ["type": "Sequence"]),
+        Case("pre_tokenizer", nil), Case("pre_tokenizer", ["type": "Whitespace"]), Case("pre_tokenizer", ["type": "Sequence", "pretokenizers": []]),
+        Case("pre_tokenizer.pretokenizers.0.pattern.Regex", "(a+)+$", "pre_tokenizer.pretokenizers[0].pattern.Regex"),
+        Case("pre_tokenizer.pretokenizers.0.behavior", "Removed", "behavior"), Case("pre_tokenizer.pretokenizers.0.invert", true, "invert"),
+        Case("pre_tokenizer.pretokenizers.1.add_prefix_space", true, "add_prefix_space"),
+        Case("pre_tokenizer.pretokenizers.1.use_regex", true, "use_regex"),
+        Case("post_processor", ["type": "BertProcessing"]),
+        Case("post_processor", ["type": "TemplateProcessing", "single": [["SpecialToken": ["id": "<s>"]], ["Sequence": ["id": "A"]]]]),
+        Case("decoder", nil), Case("decoder", ["type": "Metaspace"]),
+        Case("model", nil), Case("model.type", "Unigram"), Case("model.dropout", 0.1), Case("model.byte_fallback", true),
+        Case("model.ignore_merges", true), Case("model.end_of_word_suffix", "</w>"), Case("model.continuing_subword_prefix", "##"),
+        Case("model.vocab", []), Case("model.vocab.a", -1, "model.vocab"), Case("model.vocab.a", 1_000_000, "model.vocab"),
+        Case("model.vocab.a", 0, "model.vocab"), Case("model.vocab.a", 1.5, "model.vocab"), Case("model.vocab.a", "1", "model.vocab"),
+        Case("model.vocab.a", nil, "model.vocab"), Case("model.vocab.日本", 714, "model.vocab"), Case("model.vocab.new", 715, "model.vocab"),
+        Case("model.merges", nil), Case("model.merges.3", "a", "model.merges[3]"), Case("model.merges.3", "a b c", "model.merges[3]"),
+        Case("model.merges.3", ["a"], "model.merges[3]"), Case("model.merges.3", ["a", "b", "c"], "model.merges[3]"),
+        Case("model.merges.3", 5, "model.merges[3]"), Case("model.merges.3", ["a", "zzzqqq"], "model.merges[3]"),
+        Case("model.merges.3", ["z", "q"], "model.merges[3]"), Case("model.merges.3", ["", "a"], "model.merges[3]"),
+        Case("added_tokens", "x"), Case("added_tokens.+", added(5, "<x>"), "added_tokens[14].id"),
+        Case("added_tokens.+", added(900, "<x>"), "added_tokens[14].id"),
+        Case("added_tokens.+", added(-1, "<x>"), "added_tokens[14].id"), Case("added_tokens.+", added(2_147_483_648, "<x>"), "added_tokens[14].id"),
+        Case("added_tokens.+", added(714, ""), "added_tokens[14].content"),
+        Case("added_tokens.+", added(714, "<|im_end|>"), "added_tokens[14].content"),
+        Case("added_tokens.+", added(714, .string(String(repeating: "x", count: 1 << 20))), "added_tokens[14].content"),
+        Case("added_tokens.+", added(714, "a"), "added_tokens"), Case("added_tokens.+.id", 714, "added_tokens[14].content"),
+        Case("added_tokens.0.lstrip", nil, "added_tokens[0].lstrip"),
+    ]
+
+    @Test(arguments: refused)
+    func isRefused(_ bad: Case) throws {
+        let json = try changed(bad.path, to: bad.value)
+        let error = #expect(throws: TokenizerError.self) { try BPETokenizer(json: json, source: "file.json") }
+        let line = error?.description ?? ""
+        #expect(line.hasPrefix("file.json: ") && line.contains(bad.place) && !line.contains("\n") && line.utf8.count < 600, "\(line)")
+    }
+
+    static let accepted: [Case] = [
+        Case("normalizer", nil), Case("normalizer", ["type": "Sequence", "normalizers": [["type": "NFC"]]]), Case("post_processor", nil),
+        Case("post_processor", ["type": "TemplateProcessing", "single": [["Sequence": ["id": "A", "type_id": 0]]], "special_tokens": [:]]),
+        Case("truncation", ["max_length": 2]), Case("model.unk_token", "<|endoftext|>"), Case("model.dropout", 0.0), Case("model.type", nil),
+        Case("added_tokens.+", added(714, "<new>")),
+    ]
+
+    @Test(arguments: accepted)
+    func isAccepted(_ good: Case) throws {
+        let tokenizer = try BPETokenizer(json: try changed(good.path, to: good.value), source: "file.json")
+        #expect(tokenizer.decode(tokenizer.encode("hello world")) == "hello world")
+    }
+
+    @Test func filesThatAreNotTokenizersAreRefused() {
+        for json: JSONValue in [nil, [], [:], "x", ["model": [:]], ["model": 3]] {
+            #expect(throws: TokenizerError.self) { try BPETokenizer(json: json, source: "x") }
+        }
+        for path in ["/nonexistent/tokenizer.json", "/", "/dev/zero", #filePath] {
+            #expect(throws: TokenizerError.self) { try BPETokenizer(contentsOf: path) }
+        }
+    }
+}
