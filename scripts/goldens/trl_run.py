@@ -1,0 +1,200 @@
+"""Goldens of the trainer, from TRL's own GRPOTrainer: trl_run.py [--check]
+
+Trains a tiny random Qwen2 for 10 optimizer steps in FP32, four times with different settings, and writes under
+Tests/GRPOTests/Goldens: trl-model (the initial checkpoint) and trl-RUN with the settings (run.yaml), every completion in the order in
+which TRL's micro-batches consumed it (completions/, the format of a run's directory) and what TRL logged (expected.json).
+The schema is in the README there. With --check nothing is written: the runs are repeated on the recorded completions with another
+attention implementation, and the largest differences are printed; that is how exact another trainer can be expected to be.
+Needs torch, transformers, trl, tokenizers, safetensors, datasets.
+"""
+import json
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import tokenizers
+import torch
+import transformers
+import trl
+import yaml
+from datasets import Dataset
+from safetensors.torch import save_file
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM, set_seed
+from trl import GRPOConfig, GRPOTrainer
+
+GOLDENS = pathlib.Path(__file__).resolve().parents[2] / "Tests/GRPOTests/Goldens"
+MODEL = GOLDENS / "trl-model"
+END, PAD = "<|im_end|>", "<|endoftext|>"
+PROMPTS = ["The sky is", "Count to three:", "One plus two is", "A small red fox", "Say hello", "The sum of 4 and 7 is", "Why is the sea blue?",
+           "In the year", "Bread and", "Once upon a time there was a", "Two words:", "He said"]
+QWEN2_SPLIT = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+
+COMMON = dict(max_steps=10, per_device_train_batch_size=8, num_generations=4, max_completion_length=12, learning_rate=1e-3,
+              lr_scheduler_type="constant", logging_steps=1, seed=42, reward_weights=[1.0, 0.5])
+RUNS = {
+    "dapo": dict(loss_type="dapo", beta=0.0),
+    "grpo-kl": dict(loss_type="grpo", beta=0.04, temperature=0.8),
+    "bnpo-iterations": dict(loss_type="bnpo", beta=0.0, num_iterations=2, epsilon=0.2, epsilon_high=0.28),
+    "dr_grpo": dict(loss_type="dr_grpo", beta=0.0, gradient_accumulation_steps=2, weight_decay=0.1),
+}
+
+
+def even(completion_ids, **_):
+    """The share of even ids."""
+    return [sum(1 for i in ids if i % 2 == 0) / len(ids) for ids in completion_ids]
+
+
+def short(completion_ids, **_):
+    """1 for an empty completion, 0 for the longest one."""
+    return [1 - len(ids) / COMMON["max_completion_length"] for ids in completion_ids]
+
+
+def make_model():
+    """A byte-level BPE tokenizer laid out as Qwen2's, and a Qwen2 that ends a completion every ten tokens or so."""
+    shutil.rmtree(MODEL, ignore_errors=True)
+    MODEL.mkdir(parents=True)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(QWEN2_SPLIT), "isolated"),
+                                                       pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    tokenizer.train_from_iterator(PROMPTS, trainers.BpeTrainer(vocab_size=286, show_progress=False,
+                                                               initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet())))
+    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in (PAD, "<|im_start|>", END)])
+    tokenizer.save(str(MODEL / "tokenizer.json"))
+    pad, end = tokenizer.token_to_id(PAD), tokenizer.token_to_id(END)
+    write_json(MODEL / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END, "pad_token": PAD,
+                                                 "clean_up_tokenization_spaces": False, "model_max_length": 128})
+
+    shape = dict(vocab_size=tokenizer.get_vocab_size(), hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+                 num_key_value_heads=2, max_position_embeddings=128, rms_norm_eps=1e-6, hidden_act="silu", use_sliding_window=False,
+                 attention_dropout=0.0, tie_word_embeddings=True, eos_token_id=end)
+    model = Qwen2ForCausalLM(Qwen2Config(**shape, rope_parameters={"rope_type": "default", "rope_theta": 10000.0})).eval()
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            noise = torch.randn(p.shape, generator=generator)
+            p.copy_(1 + 0.2 * noise if name.endswith("norm.weight") else 0.2 * noise if "embed" in name else 0.1 * noise)
+        ids = torch.randint(0, pad, (16, 24), generator=generator)
+        hidden = model.model(ids).last_hidden_state.mean((0, 1))
+        model.model.embed_tokens.weight[end] = hidden * (4.5 / hidden.square().sum())  # a typical logit of 4.5, beside about 290 of std 1.6
+    save_file({n: p.detach().clone() for n, p in model.named_parameters()}, MODEL / "model.safetensors", metadata={"format": "pt"})
+    write_json(MODEL / "config.json", {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", **shape, "rope_theta": 10000.0,
+                                       "torch_dtype": "float32", "use_cache": True})
+    write_json(MODEL / "generation_config.json", {"eos_token_id": end, "pad_token_id": pad, "do_sample": True})
+
+
+def write_json(path, value):
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+class RecordedTrainer(GRPOTrainer):
+    """TRL's trainer, which also notes what it consumes. With `replay`, completions come from the notes of an earlier run."""
+    replay = None
+    rollouts: list
+
+    def _generate_single_turn(self, prompt_ids, *rest, **named):
+        if self.replay is None:
+            return super()._generate_single_turn(prompt_ids, *rest, **named)
+        batch = self.replay.pop(0)
+        assert prompt_ids == [row["prompt_ids"] for row in batch], "another prompt order"
+        return [row["ids"] for row in batch], None
+
+    def _generate_and_score_completions(self, inputs):
+        out = super()._generate_and_score_completions(inputs)
+        out["order"] = torch.arange(len(inputs))  # rides along through TRL's shuffling of the batch
+        n = self.num_generations
+        self.batch = []
+        for i, example in enumerate(inputs):
+            ids = out["completion_ids"][i][out["completion_mask"][i].bool()].tolist()
+            names = self.reward_func_names
+            rewards = {name: self._logs["rewards"][name][i - len(inputs)] for name in names}
+            row = {"step": self.state.global_step + 1, "micro_batch": None, "group": i // n, "prompt": example["prompt"],
+                   "prompt_ids": out["prompt_ids"][i][out["prompt_mask"][i].bool()].tolist(), "ids": ids}
+            if "old_per_token_logps" in out:
+                row["logprobs"] = [round(v, 7) for v in out["old_per_token_logps"][i][: len(ids)].tolist()]
+            row |= {"text": self.processing_class.decode(ids, skip_special_tokens=True),
+                    "finish_reason": "stop" if ids[-1] in self.eos_token_ids else "length", "rewards": rewards,
+                    "reward": sum(w * rewards[name] for w, name in zip(COMMON["reward_weights"], names)),
+                    "advantage": out["advantages"][i].item()}
+            self.batch.append(row)
+        self.rollouts.append([])
+        torch.manual_seed(1000 + self.state.global_step)  # the shuffling that follows is the same whether we generated or replayed
+        return out
+
+    def _prepare_inputs(self, generation_batch):
+        position = self._step % self.args.steps_per_generation
+        first_pass = self._step % (self.args.steps_per_generation * self.num_iterations) < self.args.steps_per_generation
+        inputs = super()._prepare_inputs(generation_batch)
+        if first_pass:  # later iterations take the same micro-batches in the same order
+            for i in inputs["order"].tolist():
+                self.rollouts[-1].append(self.batch[i] | {"step": self.state.global_step + 1, "micro_batch": position, "generated": i})
+        return {key: value for key, value in inputs.items() if key != "order"}
+
+
+def run(name, settings, attention="eager", replay=None):
+    with tempfile.TemporaryDirectory() as output:
+        arguments = GRPOConfig(output_dir=output, use_cpu=True, bf16=False, gradient_checkpointing=False, report_to=[], save_strategy="no",
+                               disable_tqdm=True, model_init_kwargs={"attn_implementation": attention}, **(COMMON | settings))
+        data = Dataset.from_dict({"prompt": PROMPTS})
+        set_seed(COMMON["seed"])
+        trainer = RecordedTrainer(model=str(MODEL), args=arguments, train_dataset=data, reward_funcs=[even, short],
+                                  processing_class=AutoTokenizer.from_pretrained(MODEL))
+        trainer.rollouts, trainer.replay = [], replay
+        trainer.train()
+    return trainer
+
+
+TIMES = {"step_time", "epoch", "num_tokens"}
+
+
+def logged(trainer):
+    rows = [{k: v for k, v in row.items() if k not in TIMES} for row in trainer.state.log_history if "loss" in row]
+    final = {n: p.detach().double() for n, p in trainer.model.named_parameters()}
+    probe = {n: [p.sum().item(), p.norm().item()] for n, p in final.items()}
+    return rows, probe
+
+
+def main():
+    make_model()
+    for name, settings in RUNS.items():
+        trainer = run(name, settings)
+        rows, final = logged(trainer)
+        folder = GOLDENS / f"trl-{name}"
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "completions").mkdir(parents=True)
+        for batch in trainer.rollouts:
+            lines = [json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in batch]
+            (folder / "completions" / f"step-{batch[0]['step']:06}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        config = {"model_name_or_path": "../trl-model", "dtype": "float32", "reward_funcs": ["even", "short"], **COMMON, **settings}
+        (folder / "run.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        versions = {"trl": trl.__version__, "transformers": transformers.__version__, "torch": torch.__version__.split("+")[0],
+                    "tokenizers": tokenizers.__version__}
+        write_json(folder / "expected.json", {"versions": versions, "steps": rows, "final_sum_and_norm": final})
+        last = rows[-1]
+        print(name, "loss", [round(r["loss"], 4) for r in rows], "grad_norm", [round(r["grad_norm"], 3) for r in rows],
+              "clipped", [round(r["clip_ratio/region_mean"], 3) for r in rows], "kl", last.get("kl"), "entropy", round(last["entropy"], 3), sep="\n  ")
+
+
+def check():
+    for name, settings in RUNS.items():
+        folder = GOLDENS / f"trl-{name}"
+        expected = json.loads((folder / "expected.json").read_text())
+        batches = [[json.loads(line) for line in path.read_text().splitlines()] for path in sorted(folder.glob("completions/*"))]
+        replay = [sorted(batch, key=lambda row: row["generated"]) for batch in batches]
+        rows, _ = logged(run(name, settings, attention="sdpa", replay=replay))
+        worst = {key: max(abs(a[key] - b[key]) / max(1e-3 if key == "loss" else 1e-9, abs(b[key])) for a, b in zip(rows, expected["steps"]))
+                 for key in ("loss", "grad_norm", "entropy")}
+        print(name, "relative differences (of the loss: to at least 1e-3)", {k: float(f"{v:.2g}") for k, v in worst.items()})
+
+
+torch.use_deterministic_algorithms(True)
+torch.set_num_threads(1)
+check() if sys.argv[1:] == ["--check"] else main()
