@@ -1,0 +1,34 @@
+internal import JSON
+
+/// One way a checkpoint lies on disk. `Checkpoint` chooses the source by path and checks every request before it passes it on.
+protocol CheckpointSource: Sendable {
+    var format: CheckpointFormat { get }
+    /// config.json, or what stands for it; an object.
+    var config: JSONValue { get }
+    /// Sorted by the UTF-8 bytes of the name.
+    var tensors: [TensorInfo] { get }
+    /// The companions that are there, in the order of `CheckpointFormat.companionNames`.
+    var companionNames: [String] { get }
+
+    /// As `TensorProvider.read`; the tensor is one of `tensors`, the rows lie within it and the buffer has their size.
+    func read(_ tensor: TensorInfo, rows: Range<Int>, as type: ElementType, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError)
+
+    /// The bytes of one of `companionNames`.
+    func companion(_ name: String) throws(CheckpointError) -> [UInt8]
+}
+
+/// How a checkpoint lies on disk.
+public enum CheckpointFormat: Sendable {
+    /// A directory with config.json and safetensors files.
+    case huggingFace
+    /// The same, its weights losslessly compressed.
+    case packed
+    /// One GGUF file.
+    case gguf
+
+    /// The files beside the weights that make a checkpoint usable.
+    static let companionNames = [
+        "tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja", "special_tokens_map.json", "added_tokens.json",
+        "vocab.json", "merges.txt",
+    ]
+}

@@ -1,0 +1,46 @@
+/// What every writer takes: named tensors that give their rows on demand. A `Checkpoint` is one, a model in memory another.
+public protocol TensorProvider {
+    /// Every tensor under its Hugging Face name, sorted by the UTF-8 bytes of the name.
+    var tensors: [TensorInfo] { get }
+
+    /// Copies rows of one tensor, row-major and converted to `type` (to nearest, ties to even), into `buffer`.
+    ///
+    /// A row is an element of the first dimension; for a vector, one number. `buffer` has exactly `rows.count * rowLength * type.byteCount` bytes.
+    func read(_ name: String, rows: Range<Int>, as type: ElementType, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError)
+}
+
+/// One tensor: its name, shape and how it is stored.
+public struct TensorInfo: Sendable, Equatable {
+    /// The Hugging Face name, such as `model.layers.0.mlp.up_proj.weight`.
+    public let name: String
+    /// The dimensions, outermost first; empty for a scalar.
+    public let shape: [Int]
+    /// How the numbers are stored, for people: `BF16`, `Q5_0`, `packed BF16`.
+    public let storage: String
+    /// The exact element type on disk; nil when it is none of the three (block-quantised, integers).
+    public let type: ElementType?
+    /// The number of elements.
+    public let count: Int
+    /// The elements of one row: the product of all dimensions but the first.
+    public let rowLength: Int
+
+    /// The rows: the first dimension; 1 for a scalar.
+    public var rowCount: Int { shape.first ?? 1 }
+
+    /// A tensor of that shape, whose product must fit an `Int`.
+    public init(name: String, shape: [Int], storage: String, type: ElementType?) {
+        self.name = name
+        self.shape = shape
+        self.storage = storage
+        self.type = type
+        self.rowLength = shape.dropFirst().reduce(1, *)
+        self.count = (shape.first ?? 1) * rowLength
+    }
+}
+
+extension TensorInfo {
+    /// The order of names in a checkpoint: by their UTF-8 bytes.
+    static func precedes(_ left: String, _ right: String) -> Bool {
+        left.utf8.lexicographicallyPrecedes(right.utf8)
+    }
+}
