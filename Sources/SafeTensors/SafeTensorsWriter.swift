@@ -58,6 +58,7 @@ public final class SafeTensorsWriter {
         self.file = try AtomicFile(creating: path)
         // The header is known for sure at the end: here its place is reserved.
         try file.write([UInt8](repeating: UInt8(ascii: " "), count: 8 + headerLength))
+        skipFullTensors()
     }
 
     /// The tensor that `append` continues; nil when all are complete.
@@ -65,7 +66,6 @@ public final class SafeTensorsWriter {
 
     /// Appends bytes, little-endian and row-major, to the current tensor; a full tensor gives way to the next.
     public func append(_ bytes: UnsafeRawBufferPointer) throws(SafeTensorsError) {
-        skipFullTensors()
         guard !bytes.isEmpty else { return }
         guard let tensor = next else { throw SafeTensorsError(path: file.path, message: "\(bytes.count) bytes after the last tensor") }
         let room = Self.byteCount(tensor) - written
@@ -77,17 +77,23 @@ public final class SafeTensorsWriter {
         skipFullTensors()
     }
 
+    /// Appends bytes to the current tensor, as above.
+    public func append(_ bytes: [UInt8]) throws(SafeTensorsError) {
+        let result = bytes.withUnsafeBytes { buffer in Result { () throws(SafeTensorsError) in try append(buffer) } }
+        try result.get()
+    }
+
     /// Ends the current blob at the bytes it has got.
     public func endBlob() throws(SafeTensorsError) {
         guard let tensor = next, tensor.isBlob else { throw SafeTensorsError(path: file.path, message: "no blob to end") }
         tensors[current].shape = [written]
         current += 1
         written = 0
+        skipFullTensors()
     }
 
     /// Writes the header, syncs the file and gives it its name. Every tensor must be complete.
     public func finish() throws(SafeTensorsError) {
-        skipFullTensors()
         if let tensor = next {
             let expected = Self.byteCount(tensor)
             throw SafeTensorsError(path: file.path, tensor: tensor.name, message: "got \(written) bytes, expected \(expected)")

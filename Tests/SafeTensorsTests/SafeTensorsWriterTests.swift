@@ -8,17 +8,12 @@ import Testing
 
     init() throws { directory = try TemporaryDirectory() }
 
-    private func append(_ bytes: [UInt8], to writer: SafeTensorsWriter) throws {
-        try bytes.withUnsafeBytes { try writer.append($0) }
-    }
-
     /// Writes tensors whose bytes are a function of their names.
     private func write(_ tensors: [SafeTensorsWriter.Tensor], metadata: [(key: String, value: String)] = []) throws {
         let writer = try SafeTensorsWriter(creating: path, tensors: tensors, metadata: metadata)
         while let tensor = writer.next {
             let count = tensor.shape.reduce(tensor.type.bitCount, *) / 8
-            if count == 0 { break }
-            try append(content(of: tensor.name, count: count), to: writer)
+            try writer.append(content(of: tensor.name, count: count))
         }
         try writer.finish()
     }
@@ -68,10 +63,10 @@ import Testing
     @Test func blobsGetTheirLengthAtTheEnd() throws {
         let writer = try SafeTensorsWriter(
             creating: path, tensors: [.init(blob: "b", atMost: 1_000_000), .init(blob: "a", atMost: 10), .init(name: "c", type: .f32, shape: [1])])
-        try append([1, 2, 3, 4], to: writer)
+        try writer.append([1, 2, 3, 4])
         #expect(writer.next?.name == "a")
-        try append([5], to: writer)
-        try append([6, 7], to: writer)
+        try writer.append([5])
+        try writer.append([6, 7])
         try writer.endBlob()
         try writer.endBlob()
         try writer.finish()
@@ -84,8 +79,8 @@ import Testing
     @Test func tooManyOrTooFewBytesAreRefused() throws {
         do {
             let writer = try SafeTensorsWriter(creating: path, tensors: [.init(name: "a", type: .u8, shape: [3])])
-            #expect(throws: SafeTensorsError.self) { try append([1, 2, 3, 4], to: writer) }
-            try append([1, 2], to: writer)
+            #expect(throws: SafeTensorsError.self) { try writer.append([1, 2, 3, 4]) }
+            try writer.append([1, 2])
             #expect(throws: SafeTensorsError.self) { try writer.finish() }
         }
         #expect(directory.contents.isEmpty)
@@ -137,8 +132,8 @@ import Testing
             try #require(setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0)
             let writer = try SafeTensorsWriter(creating: path, tensors: [.init(name: "a", type: .u8, shape: [100_000])])
             let bytes = [UInt8](repeating: 1, count: 50_000)
-            try bytes.withUnsafeBytes { try writer.append($0) }
-            let error = #expect(throws: SafeTensorsError.self) { try bytes.withUnsafeBytes { try writer.append($0) } }
+            try writer.append(bytes)
+            let error = #expect(throws: SafeTensorsError.self) { try writer.append(bytes) }
             #expect(error?.description.contains("cannot write") == true)
             #expect(throws: SafeTensorsError.self) { try writer.finish() }
             // What had the name before still has it; nothing else is left.

@@ -1,0 +1,65 @@
+public import JSON
+
+/// A checkpoint on disk, whatever its format: its configuration, its companions and its tensors under Hugging Face names.
+///
+/// Opening reads and checks headers only; tensors are read row by row when they are asked for.
+public final class Checkpoint: TensorProvider, Sendable {
+    /// The directory or file, as the caller named it.
+    public let path: String
+    private let source: any CheckpointSource
+
+    /// Opens a directory with config.json and safetensors files: one or several, plain or packed.
+    public init(opening path: String) throws(CheckpointError) {
+        self.path = path
+        self.source = try HuggingFaceSource(opening: path)
+    }
+
+    /// How it lies on disk.
+    public var format: CheckpointFormat { source.format }
+
+    /// config.json, an object; made from the metadata for a format that has none.
+    public var config: JSONValue { source.config }
+
+    /// Every tensor, sorted by the UTF-8 bytes of its name.
+    public var tensors: [TensorInfo] { source.tensors }
+
+    /// The files beside the weights that make a checkpoint usable (tokenizer.json and the like), those that are there.
+    public var companionNames: [String] { source.companionNames }
+
+    /// The tensor of that name (compared by its UTF-8 bytes). O(log n).
+    public func tensor(named name: String) -> TensorInfo? { source.tensors.tensor(named: name) }
+
+    /// The bytes of one of `companionNames`; nil for every other name.
+    public func companion(_ name: String) throws(CheckpointError) -> [UInt8]? {
+        companionNames.contains(name) ? try source.companion(name) : nil
+    }
+
+    /// Copies rows of one tensor; see `TensorProvider`. Refuses unknown names, rows outside the tensor and a buffer of another size.
+    public func read(_ name: String, rows: Range<Int>, as type: ElementType, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+        guard let tensor = tensor(named: name) else { throw CheckpointError(path: path, tensor: name, message: "there is no such tensor") }
+        guard rows.lowerBound >= 0, rows.upperBound <= tensor.rowCount else {
+            throw CheckpointError(path: path, tensor: name, message: "rows \(rows) asked for, it has \(tensor.rowCount)")
+        }
+        let size = rows.count * tensor.rowLength * type.byteCount
+        guard buffer.count == size else {
+            throw CheckpointError(path: path, tensor: name, message: "a buffer of \(buffer.count) bytes, expected \(size)")
+        }
+        try source.read(tensor, rows: rows, as: type, into: buffer)
+    }
+}
+
+extension [TensorInfo] {
+    /// The tensor of that name in an array sorted by name.
+    func tensor(named name: String) -> TensorInfo? { index(ofTensor: name).map { self[$0] } }
+
+    /// Where the tensor of that name stands in an array sorted by name. O(log n).
+    func index(ofTensor name: String) -> Int? {
+        var low = 0
+        var high = count
+        while low < high {
+            let middle = (low + high) / 2
+            if TensorInfo.precedes(self[middle].name, name) { low = middle + 1 } else { high = middle }
+        }
+        return low < count && self[low].name.utf8.elementsEqual(name.utf8) ? low : nil
+    }
+}
