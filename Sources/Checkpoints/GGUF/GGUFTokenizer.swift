@@ -1,0 +1,186 @@
+internal import GGUF
+internal import JSON
+
+/// The tokenizer in a GGUF file's metadata, as the files Hugging Face keeps beside a Qwen2 checkpoint.
+///
+/// GGUF has one list of tokens with a type each. Up to the last normal token they are the vocabulary; the control and user-defined tokens are
+/// the added ones; the unused rows at the end ("[PAD151665]"), which fill the embedding up to a round size, are no tokens at all.
+struct GGUFTokenizer {
+    private let metadata: GGUFMetadata
+    private let vocabulary: [String]  // by id
+    private let added: [AddedToken]
+    private let eos: Int?
+
+    private struct AddedToken {
+        let id: Int
+        let content: String
+        let special: Bool
+
+        /// What both tokenizer.json and tokenizer_config.json say of it.
+        var members: [(key: String, value: JSONValue)] {
+            [
+                ("content", .string(content)), ("single_word", false), ("lstrip", false), ("rstrip", false), ("normalized", false),
+                ("special", .bool(special)),
+            ]
+        }
+    }
+
+    /// llama.cpp's numbers for the types of tokens.
+    private enum TokenType { static let normal = 1, control = 3, userDefined = 4, unused = 5 }
+
+    /// Control tokens to llama.cpp, which stops at some of them; ordinary added tokens to Hugging Face, which shows them when it decodes.
+    private static let notSpecial: Set = ["<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>"]
+
+    /// What `companion` gives for this file; checks the little that decides it.
+    static func companionNames(_ metadata: GGUFMetadata, vocabularySize: Int) throws(CheckpointError) -> [String] {
+        guard let model = try metadata.optionalString("tokenizer.ggml.model"), model != "none", model != "no_vocab" else { return [] }
+        guard model == "gpt2" else {
+            throw metadata.failure("tokenizer.ggml.model", "is '\(model.prefix(40))', expected 'gpt2': a qwen2 model has a byte-level BPE tokenizer")
+        }
+        let splitting = try metadata.string("tokenizer.ggml.pre")
+        guard splitting == "qwen2" else {
+            throw metadata.failure("tokenizer.ggml.pre", "is '\(splitting.prefix(40))', expected 'qwen2': other ways to split text are not read")
+        }
+        if try metadata.optionalBool("tokenizer.ggml.add_bos_token") == true {
+            throw metadata.failure("tokenizer.ggml.add_bos_token", "is true; the tokenizer of a qwen2 model puts nothing before a text")
+        }
+        let count = try metadata.strings("tokenizer.ggml.tokens").count
+        guard count <= vocabularySize else {
+            throw metadata.failure("tokenizer.ggml.tokens", "has \(count) tokens, but the embedding has only \(vocabularySize) rows")
+        }
+        let hasTemplate = try metadata.optionalString("tokenizer.chat_template") != nil
+        return ["tokenizer.json", "tokenizer_config.json", "generation_config.json"] + (hasTemplate ? ["chat_template.jinja"] : [])
+    }
+
+    init(_ metadata: GGUFMetadata) throws(CheckpointError) {
+        self.metadata = metadata
+        let key = "tokenizer.ggml.tokens"
+        let tokens = try Self.texts(key, metadata)
+        guard let types = try metadata.optionalIntegers("tokenizer.ggml.token_type") else {
+            throw metadata.failure("tokenizer.ggml.token_type", "is missing; without it added tokens cannot be told from the vocabulary")
+        }
+        guard types.count == tokens.count else {
+            throw metadata.failure("tokenizer.ggml.token_type", "has \(types.count) entries for \(tokens.count) tokens")
+        }
+        var seen: [[UInt8]: Int] = [:]
+        seen.reserveCapacity(tokens.count)
+        var added: [AddedToken] = []
+        var vocabularySize = 0
+        for (id, type) in types.enumerated() where type != TokenType.unused {
+            if let first = seen.updateValue(id, forKey: Array(tokens[id].utf8)) {
+                throw metadata.failure(key, "the tokens \(first) and \(id) are the same")
+            }
+            switch type {
+            case TokenType.normal: vocabularySize = id + 1
+            case TokenType.control: added.append(AddedToken(id: id, content: tokens[id], special: !Self.notSpecial.contains(tokens[id])))
+            case TokenType.userDefined: added.append(AddedToken(id: id, content: tokens[id], special: false))
+            default:
+                throw metadata.failure(
+                    "tokenizer.ggml.token_type", "token \(id) has type \(type), expected 1 (normal), 3 (control), 4 (user-defined) or 5 (unused)")
+            }
+        }
+        // Hugging Face numbers added tokens on from the vocabulary; a hole would shift every id after it.
+        for (index, token) in added.drop(while: { $0.id < vocabularySize }).enumerated() where token.id != vocabularySize + index {
+            throw metadata.failure(key, "the added token \(token.id) follows unused ones, expected it to have id \(vocabularySize + index)")
+        }
+        guard !added.contains(where: { $0.content.utf8.isEmpty }) else { throw metadata.failure(key, "an added token is empty") }
+        vocabulary = Array(tokens.prefix(vocabularySize))
+        self.added = added
+        eos = try metadata.optionalInteger("tokenizer.ggml.eos_token_id")
+    }
+
+    private static func texts(_ key: String, _ metadata: GGUFMetadata) throws(CheckpointError) -> [String] {
+        let array = try metadata.strings(key)
+        var texts: [String] = []
+        texts.reserveCapacity(array.count)
+        try array.forEachString { (index, bytes) throws(CheckpointError) in
+            guard let text = String(validating: bytes, as: UTF8.self) else { throw metadata.failure(key, "entry \(index) is not UTF-8") }
+            texts.append(text)
+        }
+        return texts
+    }
+
+    // MARK: tokenizer.json
+
+    /// How Qwen2 splits a text before the merges.
+    private static let splitPattern =
+        #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
+
+    /// tokenizer.json, as Qwen2.5's own.
+    var json: JSONValue {
+        get throws(CheckpointError) {
+            let byteLevel: JSONValue = ["type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false]
+            let split: JSONValue = ["type": "Split", "pattern": ["Regex": .string(Self.splitPattern)], "behavior": "Isolated", "invert": false]
+            let model: JSONValue = [
+                "type": "BPE", "dropout": nil, "unk_token": nil, "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": false,
+                "byte_fallback": false, "ignore_merges": false,
+                "vocab": .object(JSONObject(vocabulary.enumerated().map { ($1, .integer(Int64($0))) })),
+                "merges": .array(try merges().map { .string($0) }),
+            ]
+            return [
+                "version": "1.0", "truncation": nil, "padding": nil,
+                "added_tokens": .array(added.map { .object(JSONObject([("id", .integer(Int64($0.id)))] + $0.members)) }),
+                "normalizer": ["type": "NFC"],
+                "pre_tokenizer": ["type": "Sequence", "pretokenizers": [split, byteLevel]],
+                "post_processor": byteLevel, "decoder": byteLevel, "model": model,
+            ]
+        }
+    }
+
+    private func merges() throws(CheckpointError) -> [String] {
+        let key = "tokenizer.ggml.merges"
+        let merges = try Self.texts(key, metadata)
+        for (index, merge) in merges.enumerated()
+        where merge.utf8.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false).map(\.isEmpty) != [false, false] {
+            throw metadata.failure(key, "entry \(index) is not two pieces with a space between them")
+        }
+        return merges
+    }
+
+    // MARK: tokenizer_config.json
+
+    /// tokenizer_config.json; the template is a file of its own.
+    var configuration: JSONValue {
+        get throws(CheckpointError) {
+            let padding = try metadata.optionalInteger("tokenizer.ggml.padding_token_id")
+            let decoder = added.map { (String($0.id), JSONValue.object(JSONObject($0.members))) }
+            // Qwen2.5 lists the special tokens but the one that ends a document, which is the padding token.
+            let additional = added.filter { $0.special && $0.id != padding }.map { JSONValue.string($0.content) }
+            return [
+                "add_bos_token": false, "add_prefix_space": false, "added_tokens_decoder": .object(JSONObject(decoder)),
+                "additional_special_tokens": .array(additional), "bos_token": nil, "clean_up_tokenization_spaces": false,
+                "eos_token": text(of: eos), "errors": "replace", "model_max_length": .integer(Int64(try metadata.count("qwen2.context_length"))),
+                "pad_token": text(of: padding), "split_special_tokens": false, "tokenizer_class": "Qwen2Tokenizer", "unk_token": nil,
+            ]
+        }
+    }
+
+    private func text(of id: Int?) -> JSONValue {
+        guard let token = added.first(where: { $0.id == id }) else { return .null }
+        return .string(token.content)
+    }
+
+    // MARK: generation_config.json
+
+    /// generation_config.json. A model that ends its turns with <|im_end|> is an Instruct model, which stops at the end of a document as well
+    /// and ships with these sampling settings; a base model is greedy.
+    var generation: JSONValue {
+        get throws(CheckpointError) {
+            let endOfText = added.first { $0.content == "<|endoftext|>" }?.id
+            let isInstruct = added.contains { $0.content == "<|im_end|>" && $0.id == eos }
+            let ends = isInstruct ? [eos, endOfText].compactMap { $0 } : [eos].compactMap { $0 }
+            var json = JSONObject()
+            json["bos_token_id"] = try metadata.optionalInteger("tokenizer.ggml.bos_token_id").map { .integer(Int64($0)) }
+            json["do_sample"] = .bool(isInstruct)
+            json["eos_token_id"] = .array(ends.map { .integer(Int64($0)) })
+            json["pad_token_id"] = (try metadata.optionalInteger("tokenizer.ggml.padding_token_id") ?? endOfText).map { .integer(Int64($0)) }
+            if isInstruct {
+                json["repetition_penalty"] = 1.1
+                json["temperature"] = 0.7
+                json["top_k"] = 20
+                json["top_p"] = 0.8
+            }
+            return .object(json)
+        }
+    }
+}
