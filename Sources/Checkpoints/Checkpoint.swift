@@ -8,10 +8,10 @@ public final class Checkpoint: TensorProvider, Sendable {
     public let path: String
     private let source: any CheckpointSource
 
-    /// Opens a directory with config.json and safetensors files: one or several, plain or packed.
+    /// Opens a directory with config.json and safetensors files (one or several, plain or packed), or a GGUF file.
     public init(opening path: String) throws(CheckpointError) {
         self.path = path
-        self.source = try HuggingFaceSource(opening: path)
+        self.source = GGUFSource.accepts(path) ? try GGUFSource(opening: path) : try HuggingFaceSource(opening: path)
     }
 
     /// How it lies on disk.

@@ -1,7 +1,9 @@
 #if canImport(Glibc)
-    import Glibc
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
 #elseif canImport(Darwin)
-    import Darwin
+    internal import Darwin
 #endif
 
 /// An open file and a read-only view of it. Metadata is read through the view; tensors are read with `pread`, so that a file cut short while

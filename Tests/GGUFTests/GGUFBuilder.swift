@@ -1,7 +1,5 @@
 import Foundation
 
-@testable import GGUF
-
 /// Writes GGUF files, right ones and wrong ones: every number of the header can be overridden.
 struct GGUFBuilder {
     struct Tensor {

@@ -1,10 +1,10 @@
 """Goldens of the trainer, from TRL's own GRPOTrainer: trl_run.py [--check]
 
-Trains a tiny random Qwen2 for 10 optimizer steps in FP32, four times with different settings, and writes under
+Trains a tiny random Qwen2 for 10 optimizer steps in FP32, five times with different settings, and writes under
 Tests/GRPOTests/Goldens: trl-model (the initial checkpoint) and trl-RUN with the settings (run.yaml), every completion in the order in
 which TRL's micro-batches consumed it (completions/, the format of a run's directory) and what TRL logged (expected.json).
-The schema is in the README there. With --check nothing is written: the runs are repeated on the recorded completions with another
-attention implementation, and the largest differences are printed; that is how exact another trainer can be expected to be.
+The schema is in the README there. With --check nothing is written: a short GRPO loop without TRL and without padding repeats the runs from
+the written files alone, and the largest differences are printed; that is how exact another trainer can be expected to be.
 Needs torch, transformers, trl, tokenizers, safetensors, datasets.
 """
 import json
@@ -39,7 +39,9 @@ COMMON = dict(max_steps=10, per_device_train_batch_size=8, num_generations=4, ma
               lr_scheduler_type="constant", logging_steps=1, seed=42, reward_weights=[1.0, 0.5])
 RUNS = {
     "dapo": dict(loss_type="dapo", beta=0.0),
-    "grpo-kl": dict(loss_type="grpo", beta=0.04, temperature=0.8),
+    # TRL 1.16 multiplies the KL term by the importance ratio unless told otherwise: its gradient differs even where the ratio is 1.
+    "grpo-kl": dict(loss_type="grpo", beta=0.04, temperature=0.8, learning_rate=3e-4, use_bias_correction_kl=False),
+    "grpo-kl-corrected": dict(loss_type="grpo", beta=0.04, temperature=0.8, learning_rate=3e-4, use_bias_correction_kl=True),
     "bnpo-iterations": dict(loss_type="bnpo", beta=0.0, num_iterations=2, epsilon=0.2, epsilon_high=0.28),
     "dr_grpo": dict(loss_type="dr_grpo", beta=0.0, gradient_accumulation_steps=2, weight_decay=0.1),
 }
@@ -96,16 +98,7 @@ def write_json(path, value):
 
 
 class RecordedTrainer(GRPOTrainer):
-    """TRL's trainer, which also notes what it consumes. With `replay`, completions come from the notes of an earlier run."""
-    replay = None
-    rollouts: list
-
-    def _generate_single_turn(self, prompt_ids, *rest, **named):
-        if self.replay is None:
-            return super()._generate_single_turn(prompt_ids, *rest, **named)
-        batch = self.replay.pop(0)
-        assert prompt_ids == [row["prompt_ids"] for row in batch], "another prompt order"
-        return [row["ids"] for row in batch], None
+    """TRL's trainer, which also notes what it consumes."""
 
     def _generate_and_score_completions(self, inputs):
         out = super()._generate_and_score_completions(inputs)
@@ -126,7 +119,7 @@ class RecordedTrainer(GRPOTrainer):
                     "advantage": out["advantages"][i].item()}
             self.batch.append(row)
         self.rollouts.append([])
-        torch.manual_seed(1000 + self.state.global_step)  # the shuffling that follows is the same whether we generated or replayed
+        torch.manual_seed(1000 + self.state.global_step)  # the shuffling that follows does not depend on how much was sampled
         return out
 
     def _prepare_inputs(self, generation_batch):
@@ -139,15 +132,15 @@ class RecordedTrainer(GRPOTrainer):
         return {key: value for key, value in inputs.items() if key != "order"}
 
 
-def run(name, settings, attention="eager", replay=None):
+def run(settings):
     with tempfile.TemporaryDirectory() as output:
         arguments = GRPOConfig(output_dir=output, use_cpu=True, bf16=False, gradient_checkpointing=False, report_to=[], save_strategy="no",
-                               disable_tqdm=True, model_init_kwargs={"attn_implementation": attention}, **(COMMON | settings))
+                               disable_tqdm=True, model_init_kwargs={"attn_implementation": "eager"}, **(COMMON | settings))
         data = Dataset.from_dict({"prompt": PROMPTS})
         set_seed(COMMON["seed"])
         trainer = RecordedTrainer(model=str(MODEL), args=arguments, train_dataset=data, reward_funcs=[even, short],
                                   processing_class=AutoTokenizer.from_pretrained(MODEL))
-        trainer.rollouts, trainer.replay = [], replay
+        trainer.rollouts = []
         trainer.train()
     return trainer
 
@@ -165,7 +158,7 @@ def logged(trainer):
 def main():
     make_model()
     for name, settings in RUNS.items():
-        trainer = run(name, settings)
+        trainer = run(settings)
         rows, final = logged(trainer)
         folder = GOLDENS / f"trl-{name}"
         shutil.rmtree(folder, ignore_errors=True)
@@ -183,16 +176,70 @@ def main():
               "clipped", [round(r["clip_ratio/region_mean"], 3) for r in rows], "kl", last.get("kl"), "entropy", round(last["entropy"], 3), sep="\n  ")
 
 
+def completion(model, row, temperature):
+    """Log-prob and entropy of each completion token, with nothing padded."""
+    n = len(row["ids"])
+    ids = torch.tensor(row["prompt_ids"] + row["ids"])
+    log_probs = torch.log_softmax(model(ids[None]).logits[0, -n - 1: -1] / temperature, -1)
+    return log_probs.gather(1, ids[-n:, None])[:, 0], -(log_probs.exp() * log_probs).sum(-1)
+
+
+def micro_batch_loss(model, reference, rows, c):
+    """The loss TRL computes for the completions of one micro-batch, and their mean entropy."""
+    low, high = c.get("epsilon", 0.2), c.get("epsilon_high", c.get("epsilon", 0.2))
+    losses, entropies = [], []
+    for row in rows:
+        log_probs, entropy = completion(model, row, c.get("temperature", 1.0))
+        old = torch.tensor(row["logprobs"]) if "logprobs" in row else log_probs.detach()
+        ratio = (log_probs - old).exp()
+        loss = -torch.min(ratio * row["advantage"], ratio.clamp(1 - low, 1 + high) * row["advantage"])
+        if c["beta"]:
+            with torch.no_grad():
+                difference = completion(reference, row, c.get("temperature", 1.0))[0]
+            difference = difference - log_probs
+            kl = difference.exp() - difference - 1
+            loss = loss + c["beta"] * (kl * ratio if c["use_bias_correction_kl"] else kl)
+        losses.append(loss)
+        entropies.append(entropy.detach())
+    tokens = torch.cat(losses)
+    if c["loss_type"] == "grpo":
+        total = torch.stack([loss.mean() for loss in losses]).mean()
+    elif c["loss_type"] == "dr_grpo":
+        total = tokens.sum() / (len(rows) * c["max_completion_length"])
+    else:  # bnpo, and dapo with one micro-batch
+        total = tokens.sum() / len(tokens)
+    return total / c.get("gradient_accumulation_steps", 1), torch.cat(entropies).mean().item()
+
+
 def check():
-    for name, settings in RUNS.items():
+    for name in RUNS:
         folder = GOLDENS / f"trl-{name}"
-        expected = json.loads((folder / "expected.json").read_text())
-        batches = [[json.loads(line) for line in path.read_text().splitlines()] for path in sorted(folder.glob("completions/*"))]
-        replay = [sorted(batch, key=lambda row: row["generated"]) for batch in batches]
-        rows, _ = logged(run(name, settings, attention="sdpa", replay=replay))
-        worst = {key: max(abs(a[key] - b[key]) / max(1e-3 if key == "loss" else 1e-9, abs(b[key])) for a, b in zip(rows, expected["steps"]))
-                 for key in ("loss", "grad_norm", "entropy")}
-        print(name, "relative differences (of the loss: to at least 1e-3)", {k: float(f"{v:.2g}") for k, v in worst.items()})
+        c = yaml.safe_load((folder / "run.yaml").read_text())
+        expected = json.loads((folder / "expected.json").read_text())["steps"]
+        model, reference = (Qwen2ForCausalLM.from_pretrained(MODEL, dtype=torch.float32) for _ in range(2))
+        matrices = [p for p in model.parameters() if p.dim() == 2]
+        vectors = [p for p in model.parameters() if p.dim() == 1]
+        optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": c.get("weight_decay", 0.0)}, {"params": vectors, "weight_decay": 0.0}],
+                                      lr=c["learning_rate"])
+        worst = {"loss": 0.0, "grad_norm": 0.0, "entropy": 0.0}
+        for logged_step in expected:
+            step = logged_step["step"]
+            generated = step - (step - 1) % c.get("num_iterations", 1)
+            rows = [json.loads(line) for line in (folder / f"completions/step-{generated:06}.jsonl").read_text().splitlines()]
+            batches = [[row for row in rows if row["micro_batch"] == i] for i in range(c.get("gradient_accumulation_steps", 1))]
+            found = {"loss": 0.0, "entropy": 0.0}
+            for batch in batches:
+                loss, entropy = micro_batch_loss(model, reference, batch, c)
+                loss.backward()
+                found["loss"] += loss.item()
+                found["entropy"] += entropy / len(batches)
+            found["grad_norm"] = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0).item()
+            optimizer.step()
+            optimizer.zero_grad()
+            for key, value in found.items():
+                scale = 1.0 if key == "loss" else abs(logged_step[key])
+                worst[key] = max(worst[key], abs(value - logged_step[key]) / scale)
+        print(f"{name}: loss within {worst['loss']:.1g}, grad_norm within {worst['grad_norm']:.1g} relative, entropy {worst['entropy']:.1g} relative")
 
 
 torch.use_deterministic_algorithms(True)

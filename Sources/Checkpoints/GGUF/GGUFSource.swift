@@ -2,6 +2,14 @@ internal import CKernels
 internal import GGUF
 internal import JSON
 
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
+
 /// A GGUF file seen as a Hugging Face checkpoint: its tensors under Hugging Face names, config.json and the tokenizer's files made from its
 /// metadata. Only the qwen2 architecture; its weights are stored as Hugging Face has them, so a tensor's rows need no reordering.
 final class GGUFSource: CheckpointSource {
@@ -13,6 +21,13 @@ final class GGUFSource: CheckpointSource {
     private let file: GGUFFile
     private let metadata: GGUFMetadata
     private let stored: [String: GGUFTensor]  // by Hugging Face name; these are ASCII, made by us
+
+    /// Whether a path is for this source: every file is (one that is not GGUF is told what it is instead), and a missing one by its name.
+    static func accepts(_ path: String) -> Bool {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return path.hasSuffix(".gguf") }
+        return status.st_mode & S_IFMT != S_IFDIR
+    }
 
     /// Opens a file of the qwen2 architecture and checks that it holds exactly the tensors of such a model, in their shapes.
     init(opening path: String) throws(CheckpointError) {
