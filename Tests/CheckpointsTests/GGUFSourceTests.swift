@@ -263,6 +263,8 @@ import Testing
         #expect(
             try refusal { Self.replace(&$0, tokens) { $0.key(tokens, (0..<97).map { "t\($0)" }) } }.contains(
                 "has 97 tokens, but the embedding has only 96"))
+        let eos = "tokenizer.ggml.eos_token_id"
+        #expect(try refusal { Self.replace(&$0, eos) { $0.key(eos, UInt32(8)) } }.contains("key '\(eos)': is 8, but there are 8 tokens"))
         for bad in ["ab", "a b c", " b", ""] {
             #expect(try refusal { Self.replace(&$0, merges) { $0.key(merges, [bad]) } }.contains("entry 0 is not two pieces"))
         }

@@ -55,7 +55,7 @@ struct GGUFEmbedding {
         }
         var squares = 0.0, squaredDifferences = 0.0
         for index in 0..<compared {
-            let row = compared == 1 ? 0 : Int(Double(index) / Double(compared - 1) * Double(last))
+            let row = compared == 1 ? 0 : index * last / (compared - 1)
             try file.read(coarse, rows: row..<row + 1, into: left)
             try file.read(fine, rows: row..<row + 1, into: right)
             for column in 0..<width {

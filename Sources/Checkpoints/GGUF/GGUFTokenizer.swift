@@ -7,7 +7,7 @@ internal import JSON
 /// the added ones; the unused rows at the end ("[PAD151665]"), which fill the embedding up to a round size, are no tokens at all.
 struct GGUFTokenizer {
     private let metadata: GGUFMetadata
-    private let vocabulary: [String]  // by id
+    private let vocabularySize: Int
     private let added: [AddedToken]
     private let eos: Int?
 
@@ -48,56 +48,51 @@ struct GGUFTokenizer {
         guard count <= vocabularySize else {
             throw metadata.failure("tokenizer.ggml.tokens", "has \(count) tokens, but the embedding has only \(vocabularySize) rows")
         }
+        for name in ["bos", "eos", "padding"] {
+            let key = "tokenizer.ggml.\(name)_token_id"
+            if let id = try metadata.optionalInteger(key), !(0..<count).contains(id) {
+                throw metadata.failure(key, "is \(id), but there are \(count) tokens")
+            }
+        }
         let hasTemplate = try metadata.optionalString("tokenizer.chat_template") != nil
         return ["tokenizer.json", "tokenizer_config.json", "generation_config.json"] + (hasTemplate ? ["chat_template.jinja"] : [])
     }
 
     init(_ metadata: GGUFMetadata) throws(CheckpointError) {
         self.metadata = metadata
-        let key = "tokenizer.ggml.tokens"
-        let tokens = try Self.texts(key, metadata)
-        guard let types = try metadata.optionalIntegers("tokenizer.ggml.token_type") else {
-            throw metadata.failure("tokenizer.ggml.token_type", "is missing; without it added tokens cannot be told from the vocabulary")
+        let key = "tokenizer.ggml.tokens", typeKey = "tokenizer.ggml.token_type"
+        let tokens = try metadata.strings(key)
+        guard let types = try metadata.optionalIntegers(typeKey) else {
+            throw metadata.failure(typeKey, "is missing; without it added tokens cannot be told from the vocabulary")
         }
-        guard types.count == tokens.count else {
-            throw metadata.failure("tokenizer.ggml.token_type", "has \(types.count) entries for \(tokens.count) tokens")
-        }
-        var seen: [[UInt8]: Int] = [:]
-        seen.reserveCapacity(tokens.count)
+        guard types.count == tokens.count else { throw metadata.failure(typeKey, "has \(types.count) entries for \(tokens.count) tokens") }
         var added: [AddedToken] = []
         var vocabularySize = 0
-        for (id, type) in types.enumerated() where type != TokenType.unused {
-            if let first = seen.updateValue(id, forKey: Array(tokens[id].utf8)) {
-                throw metadata.failure(key, "the tokens \(first) and \(id) are the same")
-            }
-            switch type {
+        try tokens.forEachString { (id, bytes) throws(CheckpointError) in
+            switch types[id] {
             case TokenType.normal: vocabularySize = id + 1
-            case TokenType.control: added.append(AddedToken(id: id, content: tokens[id], special: !Self.notSpecial.contains(tokens[id])))
-            case TokenType.userDefined: added.append(AddedToken(id: id, content: tokens[id], special: false))
+            case TokenType.unused: break
+            case TokenType.control, TokenType.userDefined:
+                let content = try Self.text(bytes, id, key, metadata)
+                guard !content.utf8.isEmpty else { throw metadata.failure(key, "the added token \(id) is empty") }
+                added.append(AddedToken(id: id, content: content, special: types[id] == TokenType.control && !Self.notSpecial.contains(content)))
             default:
-                throw metadata.failure(
-                    "tokenizer.ggml.token_type", "token \(id) has type \(type), expected 1 (normal), 3 (control), 4 (user-defined) or 5 (unused)")
+                throw metadata.failure(typeKey, "token \(id) has type \(types[id]), expected 1 (normal), 3 (control), 4 (user-defined) or 5 (unused)")
             }
         }
         // Hugging Face numbers added tokens on from the vocabulary; a hole would shift every id after it.
         for (index, token) in added.drop(while: { $0.id < vocabularySize }).enumerated() where token.id != vocabularySize + index {
             throw metadata.failure(key, "the added token \(token.id) follows unused ones, expected it to have id \(vocabularySize + index)")
         }
-        guard !added.contains(where: { $0.content.utf8.isEmpty }) else { throw metadata.failure(key, "an added token is empty") }
-        vocabulary = Array(tokens.prefix(vocabularySize))
         self.added = added
+        self.vocabularySize = vocabularySize
         eos = try metadata.optionalInteger("tokenizer.ggml.eos_token_id")
     }
 
-    private static func texts(_ key: String, _ metadata: GGUFMetadata) throws(CheckpointError) -> [String] {
-        let array = try metadata.strings(key)
-        var texts: [String] = []
-        texts.reserveCapacity(array.count)
-        try array.forEachString { (index, bytes) throws(CheckpointError) in
-            guard let text = String(validating: bytes, as: UTF8.self) else { throw metadata.failure(key, "entry \(index) is not UTF-8") }
-            texts.append(text)
-        }
-        return texts
+    private static func text(_ bytes: UnsafeRawBufferPointer, _ index: Int, _ key: String, _ metadata: GGUFMetadata) throws(CheckpointError) -> String
+    {
+        guard let text = String(validating: bytes, as: UTF8.self) else { throw metadata.failure(key, "entry \(index) is not UTF-8") }
+        return text
     }
 
     // MARK: tokenizer.json
@@ -114,8 +109,8 @@ struct GGUFTokenizer {
             let model: JSONValue = [
                 "type": "BPE", "dropout": nil, "unk_token": nil, "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": false,
                 "byte_fallback": false, "ignore_merges": false,
-                "vocab": .object(JSONObject(vocabulary.enumerated().map { ($1, .integer(Int64($0))) })),
-                "merges": .array(try merges().map { .string($0) }),
+                "vocab": .object(try vocabulary()),
+                "merges": .array(try merges()),
             ]
             return [
                 "version": "1.0", "truncation": nil, "padding": nil,
@@ -127,12 +122,31 @@ struct GGUFTokenizer {
         }
     }
 
-    private func merges() throws(CheckpointError) -> [String] {
-        let key = "tokenizer.ggml.merges"
-        let merges = try Self.texts(key, metadata)
-        for (index, merge) in merges.enumerated()
-        where merge.utf8.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false).map(\.isEmpty) != [false, false] {
-            throw metadata.failure(key, "entry \(index) is not two pieces with a space between them")
+    /// The tokens up to the last normal one, each once; an added token after them may not repeat one either.
+    private func vocabulary() throws(CheckpointError) -> JSONObject {
+        let key = "tokenizer.ggml.tokens"
+        var members: [(key: String, value: JSONValue)] = []
+        var seen: [[UInt8]: Int] = [:]
+        let end = max(vocabularySize, (added.last?.id ?? -1) + 1)
+        members.reserveCapacity(vocabularySize)
+        seen.reserveCapacity(end)
+        try metadata.strings(key).forEachString { (id, bytes) throws(CheckpointError) in
+            guard id < end else { return }
+            if let first = seen.updateValue(id, forKey: Array(bytes)) { throw metadata.failure(key, "the tokens \(first) and \(id) are the same") }
+            if id < vocabularySize { members.append((try Self.text(bytes, id, key, metadata), .integer(Int64(id)))) }
+        }
+        return JSONObject(members)
+    }
+
+    private func merges() throws(CheckpointError) -> [JSONValue] {
+        let key = "tokenizer.ggml.merges", space = UInt8(ascii: " ")
+        var merges: [JSONValue] = []
+        try metadata.strings(key).forEachString { (index, bytes) throws(CheckpointError) in
+            let spaces = bytes.reduce(0) { $0 + ($1 == space ? 1 : 0) }
+            guard spaces == 1, bytes.first != space, bytes.last != space else {
+                throw metadata.failure(key, "entry \(index) is not two pieces with a space between them")
+            }
+            merges.append(.string(try Self.text(bytes, index, key, metadata)))
         }
         return merges
     }
