@@ -31,7 +31,9 @@ extension GRPOConfiguration {
         // Batches
         .init("per_device_train_batch_size", \.perDeviceBatchSize, in: .atLeast(1), "completions in a micro-batch"),
         .init("gradient_accumulation_steps", \.gradientAccumulationSteps, in: .atLeast(1), "micro-batches in an optimizer step"),
-        .init("steps_per_generation", \.stepsPerGeneration, in: .atLeast(1), "micro-batches cut from one generation; as gradient_accumulation_steps when null"),
+        .init(
+            "steps_per_generation", \.stepsPerGeneration, in: .atLeast(1),
+            "micro-batches cut from a generation; null is gradient_accumulation_steps"),
         .init("generation_batch_size", \.generationBatchSize, in: .atLeast(1), "completions in one generation, instead of steps_per_generation"),
         .init("num_iterations", \.iterations, in: .atLeast(1), "times each generation is trained on"),
         .init("num_train_epochs", \.epochs, in: .positive, "passes over the dataset, unless max_steps says when to stop"),
@@ -53,7 +55,8 @@ extension GRPOConfiguration {
         .init("lr_scheduler_type", \.learningRateSchedule, "how the learning rate moves after the warm-up"),
         .init("warmup_ratio", \.warmupRatio, in: .share, "share of the steps spent warming up, unless warmup_steps is set"),
         .init(
-            "warmup_steps", \.warmupSteps, in: .init(words: "of at least 0, whole or below 1") { $0 >= 0 && ($0 < 1 || $0 == $0.rounded()) && $0 <= 1e9 },
+            "warmup_steps", \.warmupSteps,
+            in: .init(words: "of at least 0, whole or below 1") { $0 >= 0 && ($0 < 1 || $0 == $0.rounded()) && $0 <= 1e9 },
             "steps of warm-up; below 1 a share of all steps"),
         .init("weight_decay", \.weightDecay, in: .notNegative, "AdamW's decoupled weight decay"),
         .init("adam_beta1", \.adamBeta1, in: .belowOne, "decay of AdamW's first moment"),
@@ -83,7 +86,9 @@ extension GRPOConfiguration {
         if let known = foreignKeys[name] { return known }
         if name.hasPrefix("vllm_") { return .ignored("generation is built in, there is no vLLM") }
         if name.hasPrefix("hub_") { return .ignored("nothing is uploaded") }
-        if name.hasPrefix("dataloader_") || name.hasPrefix("ddp_") || name.hasPrefix("trackio_") { return .ignored("there is nothing of the kind here") }
+        if name.hasPrefix("dataloader_") || name.hasPrefix("ddp_") || name.hasPrefix("trackio_") {
+            return .ignored("there is nothing of the kind here")
+        }
         return nil
     }
 
@@ -143,7 +148,8 @@ extension GRPOConfiguration {
         "entropy_coef_delta": .ignored("use_adaptive_entropy is not supported yet"),
         "entropy_target": .ignored("use_adaptive_entropy is not supported yet"), "max_tool_calling_iterations": .fixed(off),
         "off_policy_mask_threshold": .fixed(off), "router_aux_loss_coef": .ignored("there are no experts"),
-        "sapo_temperature_pos": .ignored("loss_type sapo is not supported yet"), "sapo_temperature_neg": .ignored("loss_type sapo is not supported yet"),
+        "sapo_temperature_pos": .ignored("loss_type sapo is not supported yet"),
+        "sapo_temperature_neg": .ignored("loss_type sapo is not supported yet"),
         "vespo_k_pos": .ignored("loss_type vespo is not supported yet"), "vespo_k_neg": .ignored("loss_type vespo is not supported yet"),
         "vespo_lambda_pos": .ignored("loss_type vespo is not supported yet"), "vespo_lambda_neg": .ignored("loss_type vespo is not supported yet"),
     ]

@@ -39,7 +39,8 @@ public struct PolicyObjective: Sendable {
 
     /// An objective; `epsilonHigh` is `epsilon` unless given.
     public init(
-        lossType: LossType, epsilon: Double = 0.2, epsilonHigh: Double? = nil, beta: Double = 0, biasCorrectedKL: Bool = true, maxCompletionLength: Int
+        lossType: LossType, epsilon: Double = 0.2, epsilonHigh: Double? = nil, beta: Double = 0, biasCorrectedKL: Bool = true,
+        maxCompletionLength: Int
     ) {
         self.lossType = lossType
         self.epsilon = epsilon

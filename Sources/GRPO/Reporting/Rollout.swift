@@ -53,7 +53,8 @@ public struct Rollout: Sendable {
             ("step", .integer(Int64(step))), ("group", .integer(Int64(group))), ("prompt", prompt?.json ?? .null), ("prompt_ids", numbers(promptIDs)),
             ("ids", numbers(ids)), ("logprobs", logprobs ?? .null), ("text", text.map { .string($0) } ?? .null),
             ("finish_reason", finishReason.map { .string($0) } ?? .null),
-            ("rewards", .object(JSONObject(rewards.map { ($0.name, number($0.value)) }))), ("reward", number(reward)), ("advantage", number(advantage)),
+            ("rewards", .object(JSONObject(rewards.map { ($0.name, number($0.value)) }))), ("reward", number(reward)),
+            ("advantage", number(advantage)),
         ])
     }
 }

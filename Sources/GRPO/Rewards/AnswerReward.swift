@@ -5,6 +5,7 @@ internal import JSON
 /// The completion's answer is the text of the last `<answer>...</answer>`, or everything when there is none, without white space around it.
 /// It is right when it is the same text or the same number: 7, 7.0, +7 and 7e0; 1,000 and 1000.
 public struct AnswerReward: RewardFunction {
+    /// `answer`
     public let name = "answer"
     /// The dataset column with the right answer, text or a number.
     public let column: String
@@ -12,8 +13,10 @@ public struct AnswerReward: RewardFunction {
     /// A reward that compares with `column`.
     public init(column: String = "answer") { self.column = column }
 
+    /// The column with the right answer.
     public var requiredColumns: [String] { [column] }
 
+    /// 1, 0 or nil a completion; throws when an answer is neither text nor a number.
     public func rewards(for batch: RewardBatch) throws -> [Double?] {
         try zip(batch.completions, batch.columns).map { completion, columns in
             switch columns[column] {

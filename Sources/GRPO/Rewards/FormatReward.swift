@@ -2,11 +2,13 @@
 ///
 /// Python's `re.match(r"^<think>.*?</think>\s*<answer>.*?</answer>$", text, re.DOTALL)`, in linear time.
 public struct FormatReward: RewardFunction {
+    /// `format`
     public let name = "format"
 
     /// The reward; it has no parameters.
     public init() {}
 
+    /// 1 or 0 a completion.
     public func rewards(for batch: RewardBatch) -> [Double?] {
         batch.completions.map { Self.matches($0) ? 1 : 0 }
     }

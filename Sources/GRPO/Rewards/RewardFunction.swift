@@ -38,6 +38,7 @@ extension RewardFunction {
 
 /// A reward function made of a closure.
 public struct ClosureReward: RewardFunction {
+    /// As given.
     public let name: String
     private let judge: @Sendable (RewardBatch) throws -> [Double?]
 
@@ -47,6 +48,7 @@ public struct ClosureReward: RewardFunction {
         self.judge = judge
     }
 
+    /// What the closure returns.
     public func rewards(for batch: RewardBatch) throws -> [Double?] { try judge(batch) }
 }
 

@@ -11,14 +11,16 @@ public struct WeightedRewards: Sendable {
     /// Reward functions with their weights, 1 each unless given; throws when there are none, two of one name, or as many weights as not functions.
     public init(_ functions: [any RewardFunction], weights: [Double]? = nil) throws(ConfigurationError) {
         guard !functions.isEmpty else {
-            throw ConfigurationError(message: "there is no reward function: set reward_funcs to one or more of \(Self.builtInNames.joined(separator: ", "))")
+            throw ConfigurationError(
+                message: "there is no reward function: set reward_funcs to one or more of \(Self.builtInNames.joined(separator: ", "))")
         }
         guard Set(functions.map(\.name)).count == functions.count else {
             throw ConfigurationError(message: "two reward functions have the same name; name each once")
         }
         let weights = weights ?? functions.map { _ in 1 }
         guard weights.count == functions.count else {
-            throw ConfigurationError(message: "reward_weights has \(weights.count) numbers, expected \(functions.count), one for each of reward_funcs")
+            throw ConfigurationError(
+                message: "reward_weights has \(weights.count) numbers, expected \(functions.count), one for each of reward_funcs")
         }
         guard weights.allSatisfy(\.isFinite) else { throw ConfigurationError(message: "reward_weights has a number that is not finite") }
         self.functions = functions
@@ -99,7 +101,9 @@ public struct WeightedRewards: Sendable {
                 throw RewardError(reward: function.name, message: "failed: \(error)")
             }
             guard rewards.count == batch.completions.count else {
-                throw RewardError(reward: function.name, message: "returned \(rewards.count) rewards, expected \(batch.completions.count), one a completion")
+                throw RewardError(
+                    reward: function.name,
+                    message: "returned \(rewards.count) rewards, expected \(batch.completions.count), one a completion")
             }
             if let bad = rewards.firstIndex(where: { $0.map { !$0.isFinite } ?? false }) {
                 throw RewardError(reward: function.name, message: "returned \(rewards[bad]!) for completion \(bad), expected a finite number or none")
