@@ -110,6 +110,8 @@ import Testing
         #expect(failure { _ = try read("a: " + String(repeating: "[", count: 100_000)) } != "")
         #expect(failure { _ = try read(String(repeating: "- ", count: 100_000)) } != "")
         #expect(failure { _ = try read(String(repeating: "{a: ", count: 100_000)) } != "")
+        #expect(failure { _ = try read("a: " + String(repeating: "[ #]\n ", count: 100_000)) } != "")
+        #expect(failure { _ = try read((0..<1400).map { String(repeating: " ", count: $0) + "a:\n" }.joined()) } != "")
         #expect(failure { _ = try read("\u{0}\u{1}") } != "")
     }
 
@@ -207,7 +209,7 @@ import Testing
                     $0.perDeviceBatchSize = 8
                     $0.stepsPerGeneration = .max
                 }
-            }.contains("2^63"))
+            }.contains("2^62"))
         #expect(failure { _ = try plan(rows: 9) { $0.epochs = 1e300 } }.contains("too many"))
     }
 }

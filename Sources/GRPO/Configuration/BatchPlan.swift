@@ -59,7 +59,7 @@ public struct BatchPlan: Sendable, Equatable {
                 throw ConfigurationError(
                     message: "generation_batch_size is \(given) completions, expected a multiple of per_device_train_batch_size (\(size))")
             }
-            (batch, steps) = (given, given / size)
+            (batch, steps) = (try Self.product(given, 1), given / size)
         case (nil, let given):
             steps = given ?? accumulation
             batch = try Self.product(size, steps)
@@ -112,7 +112,10 @@ public struct BatchPlan: Sendable, Equatable {
 
     private static func product(_ a: Int, _ b: Int) throws(ConfigurationError) -> Int {
         let (product, overflow) = a.multipliedReportingOverflow(by: b)
-        guard !overflow else { throw ConfigurationError(message: "the batch sizes and steps multiply to more than 2^63; use smaller ones") }
+        // Room for the additions that follow.
+        guard !overflow, product < 1 << 62 else {
+            throw ConfigurationError(message: "the batch sizes and steps multiply to more than 2^62; use smaller ones")
+        }
         return product
     }
 

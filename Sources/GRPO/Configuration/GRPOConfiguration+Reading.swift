@@ -38,6 +38,9 @@ extension GRPOConfiguration {
 
     /// Sets what a flat YAML text says; `source` names it in errors.
     public mutating func read(yaml text: String, source: String) throws(ConfigurationError) -> [String] {
+        guard !Self.mayNestDeeply(text) else {
+            throw ConfigurationError(source: source, message: "found deeply nested or indented YAML, expected lines of 'key: value'")
+        }
         let root: Node?
         do {
             root = try Yams.compose(yaml: text)
@@ -107,6 +110,25 @@ extension GRPOConfiguration {
             let meant = nearest(to: key, among: Self.knownNames).map { "; did you mean '\($0)'?" } ?? "; expected a key of TRL's GRPOConfig"
             throw ConfigurationError(source: source, message: "unknown key \(RawValue.scalar(key, quoted: true).found)" + meant)
         }
+    }
+
+    /// Whether a text could nest deeper than Yams, which recurses, has stack for: by brackets, by indentation, or by dashes in a row.
+    private static func mayNestDeeply(_ text: String) -> Bool {
+        var brackets = 0
+        var indentation = 0
+        var isIndentation = true
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "["), UInt8(ascii: "{"): brackets += 1
+            case UInt8(ascii: "\n"), UInt8(ascii: "\r"): (indentation, isIndentation) = (0, true)
+            default: break
+            }
+            guard isIndentation else { continue }
+            isIndentation = " \t-?:\n\r".utf8.contains(byte)
+            if isIndentation { indentation += 1 }
+            if indentation > 96 { return true }
+        }
+        return brackets > 256
     }
 
     /// Yams' error on one line.
