@@ -1,0 +1,149 @@
+/// What the matrix products compute in (`dtype`).
+public enum ComputeType: String, Sendable, CaseIterable {
+    /// BF16 weights and inputs, FP32 sums, FP32 master weights.
+    case bfloat16
+    /// FP32 throughout.
+    case float32
+}
+
+/// When a checkpoint is written (`save_strategy`); the final model always is.
+public enum SaveStrategy: String, Sendable, CaseIterable {
+    /// Every `save_steps` optimizer steps.
+    case steps
+    /// After every pass over the dataset.
+    case epoch
+    /// Never.
+    case never = "no"
+}
+
+/// Everything a GRPO run can be told, under TRL's names and with TRL's defaults (`dtype` apart, which is bfloat16 here).
+///
+/// `fields` says how each property is written, its range and its meaning; `read(yaml:)` and `apply(_:)` set them.
+public struct GRPOConfiguration: Sendable {
+    // Model and run
+    /// `model_name_or_path`
+    public var model: String?
+    /// `dtype`
+    public var dtype = ComputeType.bfloat16
+    /// `output_dir`
+    public var outputDirectory: String?
+    /// `seed`
+    public var seed = 42
+
+    // Data
+    /// `dataset_name`: the path of a JSONL file
+    public var dataset: String?
+    /// `dataset_prompt_column`
+    public var promptColumn = "prompt"
+    /// `system_prompt`
+    public var systemPrompt: String?
+    /// `shuffle_dataset`
+    public var shuffleDataset = true
+
+    // Rewards
+    /// `reward_funcs`
+    public var rewardFunctions: [String] = []
+    /// `reward_weights`; nil is 1 each
+    public var rewardWeights: [Double]?
+    /// `length_reward_ideal`, in characters
+    public var lengthRewardIdeal = 20
+    /// `answer_reward_column`
+    public var answerRewardColumn = "answer"
+
+    // Generation
+    /// `num_generations`: completions a prompt
+    public var generations = 8
+    /// `max_completion_length`, in tokens
+    public var maxCompletionLength = 512
+    /// `temperature`
+    public var temperature = 1.0
+    /// `top_p`
+    public var topP = 1.0
+    /// `top_k`; 0 is off
+    public var topK = 0
+    /// `min_p`
+    public var minP: Double?
+    /// `repetition_penalty`
+    public var repetitionPenalty = 1.0
+
+    // Batches
+    /// `per_device_train_batch_size`: completions a micro-batch
+    public var perDeviceBatchSize = 8
+    /// `gradient_accumulation_steps`: micro-batches an optimizer step
+    public var gradientAccumulationSteps = 1
+    /// `steps_per_generation`: micro-batches a generation; `BatchPlan` resolves nil
+    public var stepsPerGeneration: Int?
+    /// `generation_batch_size`: completions a generation; `BatchPlan` resolves nil
+    public var generationBatchSize: Int?
+    /// `num_iterations`
+    public var iterations = 1
+    /// `num_train_epochs`
+    public var epochs = 3.0
+    /// `max_steps`; -1 leaves it to the epochs
+    public var maxSteps = -1
+
+    // Objective
+    /// `loss_type`
+    public var lossType = LossType.dapo
+    /// `beta`
+    public var beta = 0.0
+    /// `use_bias_correction_kl`
+    public var biasCorrectedKL = true
+    /// `epsilon`
+    public var epsilon = 0.2
+    /// `epsilon_high`; nil is `epsilon`
+    public var epsilonHigh: Double?
+    /// `scale_rewards`
+    public var scaleRewards = RewardScale.group
+    /// `mask_truncated_completions`
+    public var maskTruncatedCompletions = false
+
+    // Optimizer
+    /// `learning_rate`
+    public var learningRate = 1e-6
+    /// `lr_scheduler_type`
+    public var learningRateSchedule = LearningRateSchedule.Kind.linear
+    /// `warmup_ratio`
+    public var warmupRatio = 0.0
+    /// `warmup_steps`; below 1 a share of all steps
+    public var warmupSteps = 0.0
+    /// `weight_decay`
+    public var weightDecay = 0.0
+    /// `adam_beta1`
+    public var adamBeta1 = 0.9
+    /// `adam_beta2`
+    public var adamBeta2 = 0.999
+    /// `adam_epsilon`
+    public var adamEpsilon = 1e-8
+    /// `max_grad_norm`; 0 is off
+    public var maxGradientNorm = 1.0
+
+    // Reports and checkpoints
+    /// `logging_steps`
+    public var loggingSteps = 10
+    /// `save_strategy`
+    public var saveStrategy = SaveStrategy.steps
+    /// `save_steps`
+    public var saveSteps = 500
+    /// `log_completions`
+    public var logCompletions = false
+
+    /// TRL's defaults.
+    public init() {}
+
+    /// The loss that this configuration asks for.
+    public var objective: PolicyObjective {
+        PolicyObjective(
+            lossType: lossType, epsilon: epsilon, epsilonHigh: epsilonHigh, beta: beta, biasCorrectedKL: biasCorrectedKL,
+            maxCompletionLength: maxCompletionLength)
+    }
+
+    /// The learning rates of a run of `steps` optimizer steps.
+    public func schedule(steps: Int) -> LearningRateSchedule {
+        LearningRateSchedule(
+            kind: learningRateSchedule, peak: learningRate, warmupSteps: warmupSteps, warmupRatio: warmupRatio, totalSteps: steps)
+    }
+
+    /// Every key with its value, as YAML that gives this configuration again.
+    public var resolvedYAML: String { Self.fields.map { "\($0.name): \($0.yaml(self))\n" }.joined() }
+}
