@@ -1,3 +1,4 @@
+internal import Qwen2
 extension GRPOConfiguration {
     /// Every key that can be set, in the order of the resolved file. The defaults are those of the properties.
     public static let fields: [ConfigurationField] = [

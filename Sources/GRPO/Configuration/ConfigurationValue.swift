@@ -1,3 +1,4 @@
+internal import Qwen2
 internal import JSON
 
 /// A value as written in YAML or on the command line, before a field gives it a type.

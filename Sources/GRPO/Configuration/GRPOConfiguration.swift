@@ -1,10 +1,4 @@
-/// What the matrix products compute in (`dtype`).
-public enum ComputeType: String, Sendable, CaseIterable {
-    /// BF16 weights and inputs, FP32 sums, FP32 master weights.
-    case bfloat16
-    /// FP32 throughout.
-    case float32
-}
+public import Qwen2
 
 /// When a checkpoint is written (`save_strategy`); the final model always is.
 public enum SaveStrategy: String, Sendable, CaseIterable {

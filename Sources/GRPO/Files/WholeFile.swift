@@ -30,6 +30,17 @@ enum WholeFile {
         try syncDirectory(of: path)
     }
 
+    /// Whether something has this name.
+    static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+    /// Makes a directory and those above it.
+    static func makeDirectories(_ path: String) throws(FileError) {
+        for (index, character) in path.utf8.enumerated() where character == UInt8(ascii: "/") && index > 0 {
+            try makeDirectory(String(decoding: path.utf8.prefix(index), as: UTF8.self))
+        }
+        try makeDirectory(path)
+    }
+
     /// Makes a directory whose parent exists; one that is there already is fine.
     static func makeDirectory(_ path: String) throws(FileError) {
         if mkdir(path, 0o755) == 0 { return try syncDirectory(of: path) }

@@ -1,0 +1,90 @@
+internal import Qwen2
+
+extension GRPOTrainer {
+    /// The next generation batch: completions, rewards, advantages, and what later steps need of the policy that made them.
+    func generate(step: Int, clock: inout PhaseClock) throws -> GenerationBatch {
+        var rollouts: [Rollout]
+        let table: WeightedRewards.Table
+        switch source.kind {
+        case .sampling(let dataset, let promptIDs, let rewards):
+            let rows = source.next()
+            rollouts = sample(rows, dataset: dataset, promptIDs: promptIDs, step: step)
+            clock.end("generate")
+            let batch = RewardBatch(
+                prompts: rollouts.compactMap(\.prompt), completions: rollouts.map { $0.text ?? "" }, completionIDs: rollouts.map(\.ids),
+                columns: rollouts.map { dataset.rows[rows[$0.group]].columns })
+            table = try rewards.evaluate(batch)
+        case .replay(let batches, let names, let weights):
+            rollouts = batches[source.next()[0]]
+            let values = names.map { name in rollouts.map { $0.rewards.first { $0.name == name }?.value } }
+            table = WeightedRewards.Table(names: names, weights: weights, values: values)
+        }
+        clock.end("reward")
+        record(rollouts, table)
+        judge(&rollouts, table)
+
+        let truncated = rollouts.map { isTruncated($0) }
+        let oldLogps = plan.needsOldLogps ? oldLogps(of: rollouts) : nil
+        clock.end("generate")
+        return GenerationBatch(
+            rollouts: rollouts, counts: truncated.map { !(configuration.maskTruncatedCompletions && $0) }, oldLogps: oldLogps)
+    }
+
+    private func sample(_ rows: [Int], dataset: PromptDataset, promptIDs: [[Int32]], step: Int) -> [Rollout] {
+        var parameters = SamplingParameters()
+        parameters.temperature = Float(configuration.temperature)
+        parameters.topP = Float(configuration.topP)
+        parameters.topK = configuration.topK
+        parameters.minP = Float(configuration.minP ?? 0)
+        parameters.repetitionPenalty = Float(configuration.repetitionPenalty)
+        parameters.maxNewTokens = configuration.maxCompletionLength
+        parameters.endTokens = policy.endTokens
+        parameters.seed = UInt64(configuration.seed)
+        let requests = rows.map { GenerationRequest(prompt: promptIDs[$0], count: plan.generations, stream: UInt64($0 * plan.generations)) }
+        let total = rows.count * plan.generations
+        let completions = policy.model.generate(requests, parameters, generation: UInt32(truncatingIfNeeded: step), progress: { state in
+            self.progress(.generating(step: step, tokens: state.tokens, active: state.active, completions: total))
+        })
+        return zip(rows, completions).enumerated().flatMap { group, item in
+            item.1.map { completion in
+                Rollout(
+                    step: step, group: group, prompt: dataset.rows[item.0].prompt, promptIDs: promptIDs[item.0], ids: completion.ids,
+                    logprobs: completion.logprobs, text: policy.text(of: completion.ids), finishReason: completion.finishReason.rawValue, rewards: [])
+            }
+        }
+    }
+
+    /// Rewards and advantages into the records; groups may lie anywhere in the batch.
+    private func judge(_ rollouts: inout [Rollout], _ table: WeightedRewards.Table) {
+        let order = rollouts.indices.sorted { (rollouts[$0].group, $0) < (rollouts[$1].group, $1) }
+        let advantages = Advantages(rewards: order.map { table.totals[$0] }, groupSize: plan.generations, scale: configuration.scaleRewards)
+        for (place, index) in order.enumerated() {
+            rollouts[index].rewards = table.rewards(of: index)
+            rollouts[index].reward = table.totals[index]
+            rollouts[index].advantage = advantages.values[place]
+        }
+        metrics.record("frac_reward_zero_std", advantages.zeroDeviationShare)
+    }
+
+    private func record(_ rollouts: [Rollout], _ table: WeightedRewards.Table) {
+        tokens += rollouts.reduce(0) { $0 + $1.promptIDs.count + $1.ids.count }
+        metrics.record(completionLengths: rollouts.map(\.ids.count), truncated: rollouts.map { isTruncated($0) })
+        metrics.record(table.metrics)
+    }
+
+    private func isTruncated(_ rollout: Rollout) -> Bool { !(rollout.ids.last.map(policy.endTokens.contains) ?? false) }
+
+    /// The sampler's log-probabilities where they are the trainer's, bit for bit; otherwise a forward pass, as TRL makes it.
+    private func oldLogps(of rollouts: [Rollout]) -> [[Float]] {
+        if configuration.dtype == .bfloat16 || isReplay, rollouts.allSatisfy({ $0.logprobs != nil }) { return rollouts.compactMap(\.logprobs) }
+        return rollouts.map { rollout in
+            policy.model.score(
+                [TokenGroup(prompt: rollout.promptIDs, completions: [rollout.ids])], temperature: Float(configuration.temperature)
+            ).logprobs
+        }
+    }
+
+    private var isReplay: Bool {
+        if case .replay = source.kind { true } else { false }
+    }
+}

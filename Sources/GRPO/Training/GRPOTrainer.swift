@@ -1,0 +1,111 @@
+internal import Checkpoints
+internal import JSON
+public import Logging
+public import Qwen2
+
+/// Group Relative Policy Optimization (Shao et al. 2024), as TRL's GRPOTrainer does it, on the CPU.
+///
+/// `train()` repeats: sample a group of completions a prompt, judge them, turn the rewards into advantages within each group, and take optimizer
+/// steps on the clipped policy loss. Everything a run leaves is in its output directory: `config.yaml`, `metrics.jsonl`, `completions/`,
+/// `checkpoint-N/` and the final model.
+public final class GRPOTrainer {
+    /// What was asked for.
+    public let configuration: GRPOConfiguration
+    /// The batch arithmetic, known before the first token.
+    public let plan: BatchPlan
+    /// The bytes the run needs at its peak.
+    public let memory: MemoryEstimate
+
+    let policy: TextModel
+    let reference: Qwen2Model?
+    let source: RolloutSource
+    let optimizer: AdamW
+    let schedule: LearningRateSchedule
+    let logger: Logger
+    let progress: (TrainingProgress) -> Void
+
+    var metrics = Metrics()
+    /// Tokens of prompts (once a completion) and completions so far, as TRL counts them.
+    var tokens = 0
+
+    /// A trainer; nothing is generated or written yet.
+    /// - Parameters:
+    ///   - policy: the model to train, opened with `trainable: true`.
+    ///   - reference: the model that `beta` holds the policy to; needed when `beta` is not 0.
+    ///   - source: where the completions come from.
+    ///   - logger: hears warnings, such as a batch that teaches nothing.
+    ///   - progress: told what is going on.
+    /// - Throws: `ConfigurationError` when the batches do not fit each other.
+    public init(
+        _ configuration: GRPOConfiguration, policy: TextModel, reference: Qwen2Model? = nil, source: RolloutSource,
+        logger: Logger = Logger(label: "grpo"), progress: @escaping (TrainingProgress) -> Void = { _ in }
+    ) throws {
+        guard policy.model.isTrainable else { throw ConfigurationError(message: "the model was not opened for training") }
+        guard configuration.beta == 0 || reference != nil else {
+            throw ConfigurationError(message: "beta is \(configuration.beta), which needs a reference model, and there is none")
+        }
+        self.configuration = configuration
+        self.policy = policy
+        self.reference = reference
+        self.source = source
+        self.progress = progress
+        self.logger = logger
+        plan = source.plan
+        memory = MemoryEstimate(configuration, plan, model: policy.model.configuration, promptTokens: source.longestPrompt)
+        optimizer = AdamW(policy.model.parameters)
+        schedule = configuration.schedule(steps: plan.totalSteps)
+    }
+
+    /// Runs to the last optimizer step and writes the final model.
+    /// - Throws: `FileError` and `CheckpointError` from writing, `RewardError` from a reward function.
+    public func train() throws {
+        let directory = try RunDirectory(configuration)
+        var queue: [(batch: GenerationBatch, microBatch: MicroBatch)] = []
+        var inEpoch = 0
+        var epoch = 0
+        for step in 1...plan.totalSteps {
+            var clock = PhaseClock()
+            let started = ContinuousClock.now
+            var microBatches: [(batch: GenerationBatch, microBatch: MicroBatch)] = []
+            while microBatches.count < plan.accumulation {
+                if queue.isEmpty {
+                    // The last optimizer step of an epoch has what is left, as in transformers.
+                    if inEpoch == plan.generationsPerEpoch {
+                        (inEpoch, epoch) = (0, epoch + 1)
+                        if !microBatches.isEmpty { break }
+                    }
+                    let batch = try generate(step: step, clock: &clock)
+                    try directory.completions.write(batch.rollouts, step: step)
+                    queue = batch.microBatches(plan)
+                    inEpoch += 1
+                }
+                microBatches.append(queue.removeFirst())
+            }
+            try optimize(microBatches, step: step, clock: &clock)
+            for (phase, seconds) in clock.seconds { metrics.record("time/\(phase)", seconds) }
+            metrics.record("step_time", (ContinuousClock.now - started) / .seconds(1))
+
+            if step % configuration.loggingSteps == 0 || step == plan.totalSteps {
+                let fraction = Double(step) / Double(plan.stepsPerEpoch)
+                var line = JSONObject([("step", .integer(Int64(step))), ("epoch", .number(fraction))])
+                line.members += metrics.drain().members
+                line["num_tokens"] = .integer(Int64(tokens))
+                try directory.metrics.append(line)
+                progress(.logged(step: step, metrics: line))
+            }
+            let isEpochEnd = queue.isEmpty && inEpoch == plan.generationsPerEpoch
+            if configuration.saveStrategy == .steps && step % configuration.saveSteps == 0 || configuration.saveStrategy == .epoch && isEpochEnd {
+                let path = "\(directory.path)/checkpoint-\(step)"
+                try writer.create(path, from: policy.model, overwrite: true) { self.progress(.saving(path: path, bytes: $0, of: $1)) }
+            }
+        }
+        try writer.write(into: directory.path, from: policy.model) { self.progress(.saving(path: directory.path, bytes: $0, of: $1)) }
+    }
+
+    /// Writes the model as it stands: BF16 after training in `bfloat16`, FP32 after `float32`.
+    private var writer: CheckpointWriter {
+        CheckpointWriter(
+            config: policy.model.configurationJSON, companions: policy.companions,
+            type: policy.model.computeType == .bfloat16 ? .bfloat16 : .float32, layout: .safetensors)
+    }
+}
