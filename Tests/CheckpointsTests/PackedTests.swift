@@ -32,6 +32,10 @@ import Testing
         _ = try roundTrip(smallModel())
     }
 
+    @Test(.timeLimit(.minutes(1))) func emptyTensorsOfManyRowsRoundTrip() throws {
+        _ = try roundTrip(MemoryProvider([("w", [1 << 50, 0], [])]))
+    }
+
     /// As trained weights are: normal, of another deviation in each tensor; several chunks, the last one short.
     @Test func realisticWeightsTakeTwoThirds() throws {
         let provider = MemoryProvider(
