@@ -111,11 +111,13 @@ public struct CheckpointWriter {
                 throw CheckpointError(path: path, tensor: next.name, message: "tensors are not sorted by name")
             }
             let rowBytes = info.rowLength * type.byteCount
+            // An empty tensor may claim any number of empty rows.
+            let rowCount = rowBytes > 0 ? info.rowCount : 0
             let step = max(1, Self.block / max(1, info.rowLength))
-            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: min(step, info.rowCount) * rowBytes, alignment: 64)
+            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: min(step, rowCount) * rowBytes, alignment: 64)
             defer { buffer.deallocate() }
-            for start in stride(from: 0, to: info.rowCount, by: step) where rowBytes > 0 {
-                let rows = start..<min(start + step, info.rowCount)
+            for start in stride(from: 0, to: rowCount, by: step) {
+                let rows = start..<min(start + step, rowCount)
                 let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<(rows.count * rowBytes)])
                 try provider.read(info.name, rows: rows, as: type, into: part)
                 if let packer { try packer.append(UnsafeRawBufferPointer(part)) } else { try Self.append(UnsafeRawBufferPointer(part), to: file) }

@@ -84,7 +84,7 @@ struct HuggingFaceSource: CheckpointSource {
         do {
             config = try JSONValue.parse(contentsOf: path, limits: JSONLimits(bytes: configLimit))
         } catch {
-            throw CheckpointError(path: path, message: String(error.description.dropFirst(path.count + 1)))
+            throw CheckpointError(path: path, message: error.detail)
         }
         guard config.object != nil else { throw CheckpointError(path: path, message: "not a JSON object") }
         return config

@@ -71,7 +71,7 @@ struct PackedLayout {
         do {
             layout = try JSONValue.parse(Array(text.utf8), source: "packed")
         } catch {
-            throw failure(error.description)
+            throw failure(error.detail)
         }
         guard layout["version"]?.int == Self.version else {
             throw failure("version \(layout["version"]?.serialized() ?? "missing"), expected \(Self.version); a newer program may read it")

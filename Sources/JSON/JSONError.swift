@@ -16,6 +16,11 @@ public struct JSONError: Error, Sendable, CustomStringConvertible {
         offset == nil ? "\(source): \(message)" : "\(source):\(line):\(column): \(message)"
     }
 
+    /// The message with its place, for an error that names the source itself.
+    public var detail: String {
+        offset == nil ? message : "line \(line), column \(column): \(message)"
+    }
+
     /// An error of the whole source, without a place in it.
     init(source: String, message: String) {
         self.source = source

@@ -14,7 +14,7 @@ public struct SafeTensorsIndex: Sendable {
         do {
             index = try JSONValue.parse(contentsOf: path, limits: JSONLimits(bytes: 10 << 20, depth: 8))
         } catch {
-            throw SafeTensorsError(path: path, message: String(error.description.dropFirst(path.count + 1)))
+            throw SafeTensorsError(path: path, message: error.detail)
         }
         guard let members = index["weight_map"]?.object?.members else {
             throw SafeTensorsError(path: path, message: "weight_map is missing or not an object")

@@ -94,7 +94,6 @@ import Testing
 
     @Test func shardsAreOneCheckpoint() throws {
         let plain = try create("model", type: .bfloat16)
-        let half = SafeTensorsWriter.self
         let path = directory.path + "/model"
         var map: [(key: String, value: JSONValue)] = []
         for (index, tensor) in plain.tensors.enumerated() {
@@ -103,7 +102,7 @@ import Testing
         }
         for shard in 1...2 {
             let tensors = plain.tensors.enumerated().filter { $0.offset % 2 == shard - 1 }.map(\.element)
-            let writer = try half.init(
+            let writer = try SafeTensorsWriter(
                 creating: path + "/model-0000\(shard)-of-00002.safetensors",
                 tensors: tensors.map { .init(name: $0.name, type: .bf16, shape: $0.shape) })
             while let next = writer.next { try writer.append(plain.bytes(of: next.name, as: .bfloat16)) }
@@ -131,7 +130,7 @@ import Testing
         try directory.write(Array("[]".utf8), to: "model/config.json")
         refuse("model", saying: "not a JSON object")
         try directory.write(Array("{\n\"a\":}".utf8), to: "model/config.json")
-        refuse("model", saying: "config.json: 2:5:")
+        refuse("model", saying: "config.json: line 2, column 5: expected a value")
         try directory.write(Array("{}".utf8) + [UInt8](repeating: 0x20, count: 1 << 20), to: "model/config.json")
         refuse("model", saying: "more than the 1048576 allowed")
         try directory.write(Array("{}".utf8), to: "model/config.json")

@@ -17,7 +17,8 @@ final class TemporaryDirectory {
     func bytes(_ name: String) throws -> [UInt8] { [UInt8](try Data(contentsOf: URL(fileURLWithPath: path + "/" + name))) }
 
     func write(_ bytes: [UInt8], to name: String) throws {
-        // Not Data.write, which takes milliseconds: some tests write thousands of files.
+        // A new file and not Data.write: that, and truncating a file that is there, take milliseconds, and some tests write thousands.
+        unlink(path + "/" + name)
         let file = fopen(path + "/" + name, "w")
         defer { if let file { fclose(file) } }
         guard let file, fwrite(bytes, 1, bytes.count, file) == bytes.count else { throw CocoaError(.fileWriteUnknown) }

@@ -254,14 +254,13 @@ import Testing
                 }
             }
             guard let file = try? open(bytes) else { continue }
-            var covered = 0
-            for tensor in file.tensors {
-                #expect(tensor.fileRange.upperBound <= bytes.count)
-                #expect(tensor.shape.reduce(tensor.type.bitCount, *) == 8 * tensor.byteCount)
-                file.withBytes(of: tensor) { #expect(Array($0) == Array(bytes[tensor.fileRange])) }
-                covered += tensor.byteCount
+            // One expectation in all: each costs more than opening the file.
+            let isSound = file.tensors.allSatisfy { tensor in
+                tensor.fileRange.upperBound <= bytes.count && tensor.shape.reduce(tensor.type.bitCount, *) == 8 * tensor.byteCount
+                    && file.withBytes(of: tensor) { $0.elementsEqual(bytes[tensor.fileRange]) }
             }
-            #expect(covered <= bytes.count - 10)
+            let covered = file.tensors.reduce(0) { $0 + $1.byteCount }
+            if !isSound || covered > bytes.count - 10 { Issue.record("accepted \(bytes)") }
         }
     }
 }

@@ -10,7 +10,8 @@ final class TemporaryDirectory {
 
     /// Writes a file and returns its path.
     func file(_ name: String, _ bytes: [UInt8]) throws -> String {
-        // Not Data.write, which takes milliseconds: some tests write thousands of files.
+        // A new file and not Data.write: that, and truncating a file that is there, take milliseconds, and some tests write thousands.
+        unlink(path + "/" + name)
         let file = fopen(path + "/" + name, "w")
         defer { if let file { fclose(file) } }
         guard let file, fwrite(bytes, 1, bytes.count, file) == bytes.count else { throw CocoaError(.fileWriteUnknown) }
