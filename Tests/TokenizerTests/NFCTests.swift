@@ -10,10 +10,12 @@ import Testing
         return bytes.map { String(decoding: $0, as: UTF8.self) } ?? text
     }
 
-    /// Foundation's data is newer than Unicode 9.0; characters below U+0860 and those here hardly changed since.
+    /// Foundation's data is newer than Unicode 9.0, so only characters that are older; and only the jamo that the standard composes
+    /// (Foundation composes U+1176 too).
     @Test func agreesWithFoundationOnOldCharacters() {
         let pool =
-            Array(0xC0...0x36F) + Array(0x1E00...0x1FFF) + Array(0x1100...0x11FF) + Array(0x93C...0x94D) + Array(0xAC00...0xAC40) + [
+            Array(0xC0...0x36F) + Array(0x1E00...0x1FFF) + Array(0x1100...0x1112) + Array(0x1161...0x1175) + Array(0x11A8...0x11C2)
+            + Array(0x93C...0x94D) + Array(0xAC00...0xAC40) + [
                 0x212B, 0x2126, 0xF900,
             ]
         var generator = SeededGenerator(state: 5)
