@@ -50,7 +50,7 @@ extension TokenizerFile {
             spellings[id] = Array(key.utf8)
             learned[id] = true
         }
-        var addedBySpelling: [[UInt8]: AddedToken] = [:]
+        var addedByID: [Int: AddedToken] = [:]
         for (index, token) in added.enumerated() {
             let id = Int(token.id)
             guard spellings.indices.contains(id) else {
@@ -60,17 +60,14 @@ extension TokenizerFile {
                 throw error("added_tokens[\(index)].id", "\(id) is taken by another token")
             }
             spellings[id] = token.content
-            addedBySpelling[token.content] = token
+            addedByID[id] = token
         }
         while spellings.last == .some(nil) { spellings.removeLast() }
         var vocabulary = Vocabulary(capacity: spellings.count)
         var bytes: [UInt8] = []
         for (id, spelling) in spellings.enumerated() {
             guard let spelling else { throw error("model.vocab", "no token has the id \(id), but some have higher ones") }
-            let added = addedBySpelling[spelling]
-            guard added == nil || added?.id == Int32(id) else {
-                throw error("added_tokens", "token '\(excerpt(String(decoding: spelling, as: UTF8.self)))' has another id in model.vocab: \(id)")
-            }
+            let added = addedByID[id]
             bytes.removeAll(keepingCapacity: true)
             let text = added?.searched ?? spelling
             let isOfAlphabet = text.withUnsafeBufferPointer { ByteAlphabet.append($0, to: &bytes) }
@@ -80,6 +77,10 @@ extension TokenizerFile {
             }
             // As in Hugging Face's decoder, a token outside the alphabet, which only an added one may be, stands for its own UTF-8.
             vocabulary.append(isOfAlphabet ? bytes : text, findable: isOfAlphabet && learned[id])
+        }
+        for (index, token) in added.enumerated() {
+            guard let learned = ByteAlphabet.bytes(spelledBy: token.content).flatMap(vocabulary.id(of:)), learned != token.id else { continue }
+            throw error("added_tokens[\(index)].id", "\(token.id), but the same token has the id \(learned) in model.vocab")
         }
         return vocabulary
     }
