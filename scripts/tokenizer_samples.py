@@ -13,7 +13,7 @@ TEXTS = EDGE_CASES + [
     "", " ", "\n", "\r\n", "a\r\nb\r\n\r\n  c\r", "\t\t x\t\n \n  y", "        return x\n\n\n    def f(self) -> int:\n        pass\n",
     "สวัสดีครับ ภาษาไทย น้ำ กำ", "مرحبا بالعالم، كيف حالُكَ؟ ١٢٣", "שָׁלוֹם עולם", "नमस्ते दुनिया क्षत्रिय १२३", "こんにちは、世界！カタカナ。がぎぐ か\u3099",
     "안녕하세요 세계 \u1112\u1161\u11ab\u1100\u1173\u11af", "Ünïcödé façade naïve", "U\u0308ni\u0308co\u0308de\u0301 fac\u0327ade", "à \u00e0 a\u0300", "1️⃣ 👩\u200d👩\u200d👧\u200d👦 🏳️\u200d🌈 🇫🇷 👍🏽",
-    "🥳🥳🥳", "½ ² ⅷ ④ 三 १", "I'M YOU'RE it'ſ 'ſ we'LL 'Ve 'D'T''S", "don't 'tis 'RE", "\ufeffBOM", "\u2028line\u2029para\u0085nel", "Å \u212b \u2126 \ufb01 \u1e9b\u0323",
+    "🥳🥳🥳", "½ ² ⅷ ④ 三 १", "I'M YOU'RE it'ſ 'ſa b'ſer we'LL 'Ve 'D'T''S", "don't 'tis 'RE", "\ufeffBOM", "\u2028line\u2029para\u0085nel", "Å \u212b \u2126 \ufb01 \u1e9b\u0323",
     "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n", "<|im_start|><|im_end|>", "a<|im_end|>b <|im_end|> <|im_end", "<|im_<|im_end|>", "<tool_call>{}</tool_call>",
     "a" * 300, "ab" * 200, " " * 200 + "x", "\n" * 150, "!" * 130 + "\n\n", "é" * 120, "1234567890" * 20, "中" * 150,
     "class BPE:\n    def __init__(self, n=0xFF):\n        self.table = {k: v for k, v in zip('abc', [1, 2.5e-3])}  # ünï\n",

@@ -1,8 +1,10 @@
 /// A token that is cut out of the text before anything is merged, such as `<|im_end|>`; the flags are `tokenizer.json`'s.
 struct AddedToken: Sendable {
     var id: Int32
-    /// Its UTF-8.
+    /// Its UTF-8, as `tokenizer.json` has it.
     var content: [UInt8]
+    /// What is searched for, and what the id decodes to: the content, normalised if `isNormalized`.
+    var searched: [UInt8]
     /// Control, not text: left out by decoding on request, and plain text when special tokens are not allowed.
     var isSpecial: Bool
     /// Searched in the normalised text (and normalised itself) instead of the original.
@@ -28,11 +30,11 @@ struct AddedTokens: Sendable {
     private let original: Trie
     private let normalized: Trie
 
-    init(_ list: [AddedToken], normalize: ([UInt8]) -> [UInt8]) {
+    init(_ list: [AddedToken]) {
         tokens = Dictionary(list.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
         ids = Dictionary(list.map { ($0.content, $0.id) }, uniquingKeysWith: { $1 })
-        original = Trie(list.filter { !$0.isNormalized }.map { ($0.content, $0.id) })
-        normalized = Trie(list.filter(\.isNormalized).map { (normalize($0.content), $0.id) })
+        original = Trie(list.filter { !$0.isNormalized }.map { ($0.searched, $0.id) })
+        normalized = Trie(list.filter(\.isNormalized).map { ($0.searched, $0.id) })
     }
 
     func token(of id: Int32) -> AddedToken? { tokens[id] }

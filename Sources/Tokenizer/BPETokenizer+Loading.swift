@@ -23,13 +23,11 @@ extension BPETokenizer {
         try file.checkPostProcessor()
         try file.checkDecoder()
         try file.checkModel()
-        let added = try file.addedTokens()
+        let added = try file.addedTokens(normalizesToNFC: normalizesToNFC)
         let vocabulary = try file.vocabulary(added: added)
         self.init(
             vocabulary: vocabulary, merges: try file.merges(of: vocabulary), byteIDs: try file.byteIDs(in: vocabulary),
             normalizesToNFC: normalizesToNFC, preTokenizer: preTokenizer,
-            addedTokens: AddedTokens(added) { content in
-                normalizesToNFC ? content.withUnsafeBufferPointer { NFC.normalized(UTF8Text(bytes: $0)) } ?? content : content
-            })
+            addedTokens: AddedTokens(added))
     }
 }

@@ -6,7 +6,7 @@ extension TokenizerFile {
     private static let longestAddedToken = 512
 
     /// `added_tokens`: every flag present, no two with the same id or content.
-    func addedTokens() throws(TokenizerError) -> [AddedToken] {
+    func addedTokens(normalizesToNFC: Bool) throws(TokenizerError) -> [AddedToken] {
         guard let list = (json["added_tokens"] ?? .array([])).array else { throw error("added_tokens", "expected an array") }
         guard list.count <= Self.mostAddedTokens else {
             throw error("added_tokens", "\(list.count) tokens, more than the \(Self.mostAddedTokens) allowed")
@@ -26,9 +26,12 @@ extension TokenizerFile {
                 throw error("\(location).content", "expected a string of 1 to \(Self.longestAddedToken) bytes")
             }
             guard contents.insert(content).inserted else { throw error("\(location).content", "the same content as an earlier token") }
+            let isNormalized = try flag("normalized")
+            let normalized =
+                isNormalized && normalizesToNFC ? content.withUnsafeBufferPointer { NFC.normalized(UTF8Text(bytes: $0)) } : nil
             tokens.append(
                 AddedToken(
-                    id: id, content: content, isSpecial: try flag("special"), isNormalized: try flag("normalized"),
+                    id: id, content: content, searched: normalized ?? content, isSpecial: try flag("special"), isNormalized: isNormalized,
                     stripsLeft: try flag("lstrip"), stripsRight: try flag("rstrip"), isSingleWord: try flag("single_word")))
         }
         return tokens
@@ -47,7 +50,7 @@ extension TokenizerFile {
             spellings[id] = Array(key.utf8)
             learned[id] = true
         }
-        var addedIDs: [[UInt8]: Int32] = [:]
+        var addedByID: [Int: AddedToken] = [:]
         for (index, token) in added.enumerated() {
             let id = Int(token.id)
             guard spellings.indices.contains(id) else {
@@ -57,25 +60,27 @@ extension TokenizerFile {
                 throw error("added_tokens[\(index)].id", "\(id) is taken by another token")
             }
             spellings[id] = token.content
-            addedIDs[token.content] = token.id
+            addedByID[id] = token
         }
         while spellings.last == .some(nil) { spellings.removeLast() }
         var vocabulary = Vocabulary(capacity: spellings.count)
         var bytes: [UInt8] = []
         for (id, spelling) in spellings.enumerated() {
             guard let spelling else { throw error("model.vocab", "no token has the id \(id), but some have higher ones") }
-            let addedID = addedIDs.isEmpty ? nil : addedIDs[spelling]
-            guard addedID == nil || addedID == Int32(id) else {
-                throw error("added_tokens", "token '\(excerpt(String(decoding: spelling, as: UTF8.self)))' has another id in model.vocab: \(id)")
-            }
+            let added = addedByID[id]
             bytes.removeAll(keepingCapacity: true)
-            let isOfAlphabet = spelling.withUnsafeBufferPointer { ByteAlphabet.append($0, to: &bytes) }
-            guard isOfAlphabet || addedID != nil else {
+            let text = added?.searched ?? spelling
+            let isOfAlphabet = text.withUnsafeBufferPointer { ByteAlphabet.append($0, to: &bytes) }
+            guard isOfAlphabet || added != nil else {
                 throw error(
                     "model.vocab", "token '\(excerpt(String(decoding: spelling, as: UTF8.self)))' (id \(id)) is not in the byte-level alphabet")
             }
             // As in Hugging Face's decoder, a token outside the alphabet, which only an added one may be, stands for its own UTF-8.
-            vocabulary.append(isOfAlphabet ? bytes : spelling, findable: isOfAlphabet && learned[id])
+            vocabulary.append(isOfAlphabet ? bytes : text, findable: isOfAlphabet && learned[id])
+        }
+        for (index, token) in added.enumerated() {
+            guard let learned = ByteAlphabet.bytes(spelledBy: token.content).flatMap(vocabulary.id(of:)), learned != token.id else { continue }
+            throw error("added_tokens[\(index)].id", "\(token.id), but the same token has the id \(learned) in model.vocab")
         }
         return vocabulary
     }

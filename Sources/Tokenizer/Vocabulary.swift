@@ -37,13 +37,15 @@ struct Vocabulary: Sendable {
     func id(of bytes: [UInt8]) -> Int32? {
         let mask = slots.count - 1
         return bytes.withUnsafeBufferPointer { wanted in
-            var slot = Self.hash(wanted) & mask
-            while slots[slot] >= 0 {
-                let id = Int(slots[slot])
-                if packed[offsets[id]..<offsets[id + 1]].elementsEqual(wanted) { return slots[slot] }
-                slot = (slot + 1) & mask
+            packed.withUnsafeBufferPointer { packed in
+                var slot = Self.hash(wanted) & mask
+                while slots[slot] >= 0 {
+                    let (start, end) = (offsets[Int(slots[slot])], offsets[Int(slots[slot]) + 1])
+                    if end - start == wanted.count, wanted.indices.allSatisfy({ packed[start + $0] == wanted[$0] }) { return slots[slot] }
+                    slot = (slot + 1) & mask
+                }
+                return nil
             }
-            return nil
         }
     }
 

@@ -18,7 +18,9 @@ enum Goldens {
     /// The real `tokenizer.json`: of the checkpoint that GRPO_MODEL names, or of the one in `models/`.
     static var realTokenizerPath: String? {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        let folders: [String?] = [ProcessInfo.processInfo.environment["GRPO_MODEL"], root.appendingPathComponent("models/qwen2.5-coder-0.5b-instruct").path]
+        let folders: [String?] = [
+            ProcessInfo.processInfo.environment["GRPO_MODEL"], root.appendingPathComponent("models/qwen2.5-coder-0.5b-instruct").path,
+        ]
         return folders.compactMap { $0.map { $0 + "/tokenizer.json" } }.first(where: FileManager.default.fileExists(atPath:))
     }
 }

@@ -10,10 +10,12 @@ import Testing
         return bytes.map { String(decoding: $0, as: UTF8.self) } ?? text
     }
 
-    /// Foundation's data is newer than Unicode 9.0; characters below U+0860 and those here hardly changed since.
+    /// Foundation's data is newer than Unicode 9.0, so only characters that are older; and no Hangul, where Foundation leaves
+    /// U+AC00 U+11B1 apart.
     @Test func agreesWithFoundationOnOldCharacters() {
         let pool =
-            Array(0xC0...0x36F) + Array(0x1E00...0x1FFF) + Array(0x1100...0x11FF) + Array(0x93C...0x94D) + Array(0xAC00...0xAC40) + [
+            Array(0xC0...0x36F) + Array(0x1E00...0x1FFF)
+            + Array(0x93C...0x94D) + [
                 0x212B, 0x2126, 0xF900,
             ]
         var generator = SeededGenerator(state: 5)
@@ -23,6 +25,22 @@ import Testing
                 if let value = pool.randomElement(using: &generator), let scalar = Unicode.Scalar(UInt32(value)) { text.append(scalar) }
             }
             #expect(same(normalized(String(text)), String(text).precomposedStringWithCanonicalMapping), "\(text.map { String($0.value, radix: 16) })")
+        }
+    }
+
+    @Test func composesEveryHangulSyllable() throws {
+        for index in UInt32(0)..<11172 {
+            let syllable = String(try #require(Unicode.Scalar(0xAC00 + index)))
+            let (leading, vowel) = (try #require(Unicode.Scalar(0x1100 + index / 588)), try #require(Unicode.Scalar(0x1161 + index % 588 / 28)))
+            let trailing = index % 28 == 0 ? "" : String(try #require(Unicode.Scalar(0x11A7 + index % 28)))
+            let open = String(try #require(Unicode.Scalar(0xAC00 + index - index % 28)))
+            if !same(normalized("\(leading)\(vowel)\(trailing)"), syllable) || !same(normalized(open + trailing), syllable) {
+                Issue.record("U+\(String(0xAC00 + index, radix: 16))")
+            }
+        }
+        // The neighbours of the ranges do not compose.
+        for apart in ["\u{1112}\u{1176}", "\u{1113}\u{1161}", "\u{AC00}\u{11A7}", "\u{AC00}\u{11C3}", "\u{AC01}\u{11A8}"] {
+            #expect(same(normalized(apart), apart))
         }
     }
 

@@ -15,7 +15,7 @@ import Testing
                 list[index] = try change(list[index], path.dropFirst())
                 return .array(list)
             }
-            var object = try #require(json.object)
+            var object = json.object ?? JSONObject()
             object[key] = value == nil && path.count == 1 ? nil : try change(object[key] ?? .null, path.dropFirst())
             return .object(object)
         }

@@ -60,7 +60,7 @@ def golden(tokenizer, texts, rng):
 
 def write(name, value):
     path = OUT / name
-    lines = lambda rows: "[\n" + ",\n".join(json.dumps(row, ensure_ascii=True, separators=(",", ":")) for row in rows) + "\n]"
+    lines = lambda rows: "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows) + "\n]"
     text = "{" + ",\n".join(f'"{key}": {lines(rows)}' for key, rows in value.items()) + "}\n"
     path.write_text(text)
     print(path, path.stat().st_size)

@@ -19,12 +19,12 @@ public struct FormatReward: RewardFunction {
         if scalars.last == "\n" { scalars.removeLast() }
         guard scalars.starts(with: Tag.think), scalars.count >= Tag.endAnswer.count, scalars.suffix(Tag.endAnswer.count).elementsEqual(Tag.endAnswer)
         else { return false }
-        // A dot matches everything, tags too, so the first seam between the two parts decides: all later ones leave less room behind them.
+        // A dot matches everything, tags too, so any seam between the two parts will do; tags cannot overlap.
         var position = Tag.think.count
         while let seam = scalars.firstOccurrence(of: Tag.endThink, from: position) {
             position = seam + Tag.endThink.count
             while position < scalars.count, scalars[position].isPythonSpace { position += 1 }
-            if scalars[position...].starts(with: Tag.answer) { return position + Tag.answer.count <= scalars.count - Tag.endAnswer.count }
+            if scalars[position...].starts(with: Tag.answer) { return true }
         }
         return false
     }

@@ -120,7 +120,8 @@ enum NFC {
         for index in scalars.indices {
             let scalar = scalars[index]
             let itsClass = combiningClass[scalar]
-            if let place = starter, place == kept - 1 || (lastClass != 0 && lastClass < itsClass),
+            // Nothing below U+0300 composes with what stands before it.
+            if scalar >= 0x300, let place = starter, place == kept - 1 || (lastClass != 0 && lastClass < itsClass),
                 let composite = Hangul.compose(scalars[place], scalar) ?? compositions[UInt64(scalars[place]) << 32 | UInt64(scalar)]
             {
                 scalars[place] = composite
