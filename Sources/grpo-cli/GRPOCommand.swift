@@ -1,6 +1,21 @@
 import ArgumentParser
+import Logging
 
+/// The program: one file a command in `Commands/`.
 @main
 struct GRPOCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "grpo-cli", abstract: "GRPO fine-tuning on the CPU.")
+    static let configuration = CommandConfiguration(
+        commandName: "grpo-cli",
+        abstract: "Fine-tune language models with GRPO on the CPU, generate from them, convert them.",
+        discussion: """
+            MODEL is a Hugging Face checkpoint directory, a .gguf file or a packed export. Results go to standard output, progress to standard error; \
+            --json prints JSON Lines. The exit code is 0, 1 when it failed (one line says why) or 64 for wrong usage.
+            """,
+        version: "0.1.0",
+        subcommands: [Train.self, Generate.self, Evaluate.self, Score.self, Tokenize.self, Convert.self, Inspect.self])
+
+    static func main() {
+        LoggingSystem.bootstrap { _ in TerminalLog() }
+        Self.main(nil)
+    }
 }

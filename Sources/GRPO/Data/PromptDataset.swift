@@ -124,7 +124,7 @@ public struct PromptDataset: Sendable {
 
 extension Prompt {
     /// The same conversation behind a system message, unless it begins with one; text stays as it is.
-    func with(systemPrompt: String?) -> Prompt {
+    public func with(systemPrompt: String?) -> Prompt {
         guard let systemPrompt, case .messages(let messages) = self, messages.first?.role != "system" else { return self }
         return .messages([PromptMessage(role: "system", content: systemPrompt)] + messages)
     }

@@ -1,0 +1,54 @@
+import ArgumentParser
+import GRPO
+import JSON
+import Qwen2
+
+struct Evaluate: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "eval", abstract: "Mean rewards of a model over a dataset.")
+
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var sampling: SamplingOptions
+
+    @Option(help: "A JSONL file of prompts, with the columns that the rewards read.")
+    var dataset: String
+
+    @Option(parsing: .upToNextOption, help: "Reward functions: length, format, answer.")
+    var rewardFuncs: [String]
+
+    @Option(parsing: .upToNextOption, help: "One weight a reward function.")
+    var rewardWeights: [Double] = []
+
+    @Option(help: "The dataset column with the right answer.")
+    var answerColumn = "answer"
+
+    @Option(help: "A system message for prompts without one.")
+    var systemPrompt: String?
+
+    @Flag(help: "A JSON object a completion, then one with the means.")
+    var json = false
+
+    func run() throws {
+        var configuration = GRPOConfiguration()
+        configuration.rewardFunctions = rewardFuncs
+        configuration.rewardWeights = rewardWeights.isEmpty ? nil : rewardWeights
+        configuration.answerRewardColumn = answerColumn
+        let rewards = try WeightedRewards(configuration)
+        let rows = try PromptDataset(path: dataset, systemPrompt: systemPrompt)
+        try rewards.check(rows)
+        let text = try model.open()
+        var terminal = Terminal()
+        let evaluation = try Evaluation(text, dataset: rows, rewards: rewards, parameters: sampling.parameters) { done, count in
+            terminal.update("\(done) of \(count) prompts")
+        }
+        terminal.clear()
+        let lengths = evaluation.rollouts.map(\.ids.count)
+        let means = evaluation.rewards.metrics + [("completions/mean_length", Double(lengths.reduce(0, +)) / Double(lengths.count))]
+        guard json else {
+            print("\(lengths.count) completions")
+            for (name, value) in means { print("\(name): \(value)") }
+            return
+        }
+        for rollout in evaluation.rollouts { print(JSONValue.object(rollout.json).serialized()) }
+        printJSON(means.map { ($0.name, $0.value.isFinite ? .number($0.value) : .null) })
+    }
+}

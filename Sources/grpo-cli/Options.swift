@@ -1,0 +1,81 @@
+public import ArgumentParser
+public import Checkpoints
+import GRPO
+import JSON
+public import Qwen2
+
+extension ComputeType: ExpressibleByArgument {}
+extension ElementType: ExpressibleByArgument {}
+
+/// How a model is opened.
+struct ModelOptions: ParsableArguments {
+    @Argument(help: "A checkpoint directory, a .gguf file or a packed export.")
+    var model: String
+
+    @Option(help: "What the products compute in: bfloat16 or float32.")
+    var dtype: ComputeType = .bfloat16
+
+    @Option(help: "Threads; by default the CPUs this process may use.")
+    var threads: Int?
+
+    mutating func validate() throws {
+        if let threads, threads < 1 { throw ValidationError("--threads is \(threads), expected at least 1") }
+    }
+
+    func open() throws -> TextModel {
+        Qwen2Model.useThreads(threads)
+        return try TextModel(Checkpoint(opening: model), computeType: dtype)
+    }
+}
+
+/// How tokens are chosen.
+struct SamplingOptions: ParsableArguments {
+    @Option(help: "Tokens of a completion at most.")
+    var maxNewTokens = 256
+
+    @Option(help: "Divides the logits; 0 takes the most probable token.")
+    var temperature: Float = 0
+
+    @Option(help: "Keep the most probable tokens that reach this probability together.")
+    var topP: Float = 1
+
+    @Option(help: "Keep this many most probable tokens; 0 keeps all.")
+    var topK = 0
+
+    @Option(help: "Keep tokens at least this fraction as probable as the most probable one.")
+    var minP: Float = 0
+
+    @Option(help: "Divides the scores of tokens that occurred; 1 changes nothing.")
+    var repetitionPenalty: Float = 1
+
+    @Option(help: "Seed of the random numbers.")
+    var seed: UInt64 = 42
+
+    var parameters: SamplingParameters {
+        var parameters = SamplingParameters()
+        parameters.maxNewTokens = maxNewTokens
+        parameters.temperature = temperature
+        parameters.topP = topP
+        parameters.topK = topK
+        parameters.minP = minP
+        parameters.repetitionPenalty = repetitionPenalty
+        parameters.seed = seed
+        return parameters
+    }
+
+    mutating func validate() throws {
+        if let problem = parameters.problem { throw ValidationError(problem) }
+    }
+}
+
+/// A line of JSON on standard output.
+func printJSON(_ members: [(key: String, value: JSONValue)]) {
+    print(JSONValue.object(JSONObject(members)).serialized())
+}
+
+extension JSONValue {
+    static func ids(_ ids: [Int32]) -> JSONValue { .array(ids.map { .integer(Int64($0)) }) }
+
+    /// The shortest decimals that read back as the same FP32 numbers.
+    static func floats(_ values: [Float]) -> JSONValue { .array(values.map { .number(Double("\($0)") ?? Double($0)) }) }
+}
