@@ -25,6 +25,21 @@ import Testing
         #expect(encoded.count > 400 && decoded.count > 900)
     }
 
+    @Test(arguments: ["qwen2-tiny", "gpt2-tiny"])
+    func cutsIntoTheSamePieces(name: String) throws {
+        let tokenizer = try Goldens.tokenizer(name)
+        let rows = try #require(try Goldens.json("\(name).golden.json")["split"]?.array)
+        for row in rows {
+            var text = try #require(row["text"]?.string)
+            var pieces: [[UInt8]] = []
+            text.withUTF8 { bytes in
+                tokenizer.preTokenizer.forEachPiece(in: UTF8Text(bytes: bytes)) { pieces.append(Array(bytes[$0])) }
+            }
+            #expect(pieces == row["pieces"]?.array?.map { Array(($0.string ?? "").utf8) }, "\(text.debugDescription)")
+        }
+        #expect(rows.count == 250)
+    }
+
     @Test func encodesAsHuggingFaceWithTheRealVocabulary() throws {
         guard let path = Goldens.realTokenizerPath else {
             print("SKIPPED: no real tokenizer.json; set GRPO_MODEL to a Qwen2.5 checkpoint directory to compare with it")

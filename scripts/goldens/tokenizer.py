@@ -5,7 +5,8 @@
     scripts/goldens/tokenizer.py [TOKENIZER_JSON]
 
 qwen2-tiny.json, gpt2-tiny.json   the tokenizers (trained on the sample texts; the first with every kind of added token)
-*-tiny.golden.json                [{text, ids, plain (special tokens as text)}], [{ids, text, skipped (special tokens left out)}]
+*-tiny.golden.json                [{text, ids, plain (special tokens as text)}], [{ids, text, skipped (special tokens left out)}],
+                                  [{text, pieces (of the pre-tokenizer)}]
 qwen2.5.golden.json               the same ids for the real Qwen2.5 tokenizer, with NFC and (where it differs) without; needs TOKENIZER_JSON
 """
 import json
@@ -55,7 +56,9 @@ def golden(tokenizer, texts, rng):
         if skipped != row["text"]:
             row["skipped"] = skipped
         decoded.append(row)
-    return {"encode": encoded, "decode": decoded}
+    split = [{"text": text, "pieces": [text[start:end] for _, (start, end) in tokenizer.pre_tokenizer.pre_tokenize_str(text)]}
+             for text in texts[:250]]
+    return {"encode": encoded, "decode": decoded, "split": split}
 
 
 def write(name, value):
