@@ -1,4 +1,5 @@
 import GRPO
+import Qwen2
 import Testing
 
 @Suite struct GRPOConfigurationTests {
