@@ -18,13 +18,14 @@ typedef struct {
 
 CK_INLINE void adamw_body(
     float *restrict master, float *restrict m, float *restrict v, const float *restrict gradient, size_t count, const ck_adamw_step *step) {
-    const float decay = 1.0f - step->learning_rate * step->weight_decay, rate = (float)((double)step->learning_rate / step->correction1);
-    const float root = (float)sqrt(step->correction2), beta1 = step->beta1, beta2 = step->beta2, epsilon = step->epsilon;
-    const float scale = step->gradient_scale;
+    // 1 - beta is taken in FP64, as PyTorch does: 1 - 0.999f is 4e-5 too large.
+    const float decay = (float)(1 - step->learning_rate * step->weight_decay), rate = (float)(step->learning_rate / step->correction1);
+    const float root = (float)sqrt(step->correction2), epsilon = (float)step->epsilon, scale = (float)step->gradient_scale;
+    const float toward_g = (float)(1 - step->beta1), beta2 = (float)step->beta2, share_of_g = (float)(1 - step->beta2);
     for (size_t i = 0; i < count; i++) {
         float g = gradient[i] * scale;
-        m[i] += (g - m[i]) * (1.0f - beta1);
-        v[i] = v[i] * beta2 + g * g * (1.0f - beta2);
+        m[i] += (g - m[i]) * toward_g;
+        v[i] = v[i] * beta2 + g * g * share_of_g;
         master[i] = master[i] * decay - rate * m[i] / (__builtin_elementwise_sqrt(v[i]) / root + epsilon);
     }
 }

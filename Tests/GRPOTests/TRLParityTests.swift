@@ -43,7 +43,8 @@ import Testing
                     #expect(ours[key]?.isNull ?? false, "step \(step): \(key) is missing")
                     continue
                 }
-                let bound = key == "loss" ? 1e-6 : 1e-4 * max(abs(value), 0.01)
+                // A loss is what is left of FP32 terms of about 1 that cancel: TRL's own sum carries errors of some 1e-6.
+                let bound = key == "loss" ? 5e-6 : 1e-4 * max(abs(value), 0.01)
                 #expect(abs(found - value) <= bound, "step \(step): \(key) is \(found), TRL's is \(value)")
             }
         }
