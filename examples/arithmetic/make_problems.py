@@ -8,7 +8,11 @@ import pathlib
 import random
 import sys
 
-SYSTEM = "Think inside <think></think>, then give only the final answer inside <answer></answer>."
+# The example shows the form to a model that has never seen it: without one it answers in the form once in fifty times, too rarely to learn from.
+SYSTEM = (
+    "Think inside <think></think>, then give only the final answer inside <answer></answer>. "
+    "For example, to 4 + 3 you reply <think>4 + 3 = 7</think><answer>7</answer>"
+)
 TRAIN, HELD_OUT = 512, 64
 
 
