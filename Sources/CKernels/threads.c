@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 // Waiting workers spin for some ten microseconds, the gap between two operations of a forward pass, before they sleep.
 enum { MAX_THREADS = 256, SPINS = 4000 };
@@ -15,7 +16,8 @@ static struct {
     pthread_mutex_t owner;   // held by the thread whose parallel_for is running
     pthread_mutex_t lock;    // guards sleeping and waking
     pthread_cond_t wake;
-    int threads, started;
+    atomic_int threads;      // what ck_threads tells, 0 until it is known
+    int active, started;     // threads of the running parallel_for, the caller included; workers that exist
     atomic_uint generation;  // grows by one for every parallel_for
     atomic_int working;      // workers that have not finished the current generation
     atomic_size_t next;      // the index that is handed out next
@@ -35,9 +37,9 @@ static void pause_briefly(void) {
 
 static int available_cpus(void) {
     cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-    int count = CPU_COUNT(&set);
-    return count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : count;
+    // A machine with more CPUs than the set has room for: all that are online.
+    long count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : (int)count;
 }
 
 static void take_indices(void) {
@@ -63,7 +65,7 @@ static void *worker_main(void *number) {
     unsigned seen = pool.first_seen[worker];
     for (;;) {
         seen = next_generation(seen);
-        if (worker < pool.threads) take_indices();
+        if (worker < pool.active) take_indices();
         atomic_fetch_sub_explicit(&pool.working, 1, memory_order_release);
     }
     return NULL;
@@ -71,12 +73,13 @@ static void *worker_main(void *number) {
 
 // Starts the workers that are missing; where the system refuses one, goes on with those it gave. Called with `owner` held.
 static void start_workers(void) {
-    while (pool.started < pool.threads - 1) {
+    while (pool.started < pool.active - 1) {
         int worker = pool.started + 1;
         pthread_t thread;
         pool.first_seen[worker] = atomic_load(&pool.generation);
         if (pthread_create(&thread, NULL, worker_main, (void *)(intptr_t)worker) != 0) {
-            pool.threads = worker;
+            pool.active = worker;
+            atomic_store(&pool.threads, worker);
             return;
         }
         pthread_detach(thread);
@@ -85,25 +88,21 @@ static void start_workers(void) {
 }
 
 int ck_threads(void) {
-    pthread_mutex_lock(&pool.owner);
-    if (pool.threads == 0) pool.threads = available_cpus();
-    int threads = pool.threads;
-    pthread_mutex_unlock(&pool.owner);
-    return threads;
+    int threads = atomic_load(&pool.threads);
+    if (threads > 0) return threads;
+    int cpus = available_cpus();
+    return atomic_compare_exchange_strong(&pool.threads, &threads, cpus) ? cpus : threads;
 }
 
-void ck_set_threads(int count) {
-    pthread_mutex_lock(&pool.owner);
-    pool.threads = count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : count;
-    pthread_mutex_unlock(&pool.owner);
-}
+// Both take no lock, so that a task may call them.
+void ck_set_threads(int count) { atomic_store(&pool.threads, count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : count); }
 
 void ck_parallel_for(size_t count, ck_task task, void *context) {
     if (inside || count <= 1 || pthread_mutex_trylock(&pool.owner) != 0) {
         for (size_t i = 0; i < count; i++) task(context, i);
         return;
     }
-    if (pool.threads == 0) pool.threads = available_cpus();
+    pool.active = ck_threads();
     start_workers();
     pool.count = count;
     pool.task = task;
@@ -115,7 +114,12 @@ void ck_parallel_for(size_t count, ck_task task, void *context) {
     pthread_cond_broadcast(&pool.wake);
     pthread_mutex_unlock(&pool.lock);
     take_indices();
-    while (atomic_load_explicit(&pool.working, memory_order_acquire) > 0) pause_briefly();
+    // A worker that still runs may be waiting for this CPU.
+    for (int i = 0; atomic_load_explicit(&pool.working, memory_order_acquire) > 0; i++)
+        if (i < SPINS)
+            pause_briefly();
+        else
+            sched_yield();
     pthread_mutex_unlock(&pool.owner);
 }
 
