@@ -18,13 +18,13 @@ typedef struct {
 
 CK_INLINE void adamw_body(
     float *restrict master, float *restrict m, float *restrict v, const float *restrict gradient, size_t count, const ck_adamw_step *step) {
-    const float decay = 1.0f - step->learning_rate * step->weight_decay, rate = (float)((double)step->learning_rate / step->correction1);
-    const float root = (float)sqrt(step->correction2), beta1 = step->beta1, beta2 = step->beta2, epsilon = step->epsilon;
-    const float scale = step->gradient_scale;
+    const float decay = (float)(1 - step->learning_rate * step->weight_decay), rate = (float)(step->learning_rate / step->correction1);
+    const float root = (float)sqrt(step->correction2), epsilon = (float)step->epsilon, scale = (float)step->gradient_scale;
+    const float beta2 = (float)step->beta2, rest1 = (float)(1 - step->beta1), rest2 = (float)(1 - step->beta2);
     for (size_t i = 0; i < count; i++) {
         float g = gradient[i] * scale;
-        m[i] += (g - m[i]) * (1.0f - beta1);
-        v[i] = v[i] * beta2 + g * g * (1.0f - beta2);
+        m[i] += (g - m[i]) * rest1;
+        v[i] = v[i] * beta2 + g * g * rest2;
         master[i] = master[i] * decay - rate * m[i] / (__builtin_elementwise_sqrt(v[i]) / root + epsilon);
     }
 }

@@ -5,10 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// In FP64, as PyTorch holds them: 1 - beta2 made from an FP32 beta2 of 0.999 would be off by 1e-5.
 typedef struct {
-    float learning_rate, beta1, beta2, epsilon, weight_decay;
-    float gradient_scale;              // multiplies every gradient: clipping
-    double correction1, correction2;   // 1 - beta1^t and 1 - beta2^t at step t = 1, 2, ...
+    double learning_rate, beta1, beta2, epsilon, weight_decay;
+    double gradient_scale;            // multiplies every gradient: clipping
+    double correction1, correction2;  // 1 - beta1^t and 1 - beta2^t at step t = 1, 2, ...
 } ck_adamw_step;
 
 // One step of AdamW (Loshchilov and Hutter 2019, in PyTorch's order of operations) on `count` parameters.

@@ -29,8 +29,8 @@ final class AdamW {
             guard let master = parameter.master?.baseAddress, let gradient = parameter.gradient?.baseAddress else { continue }
             let decay = parameter.shape.count > 1 ? configuration.weightDecay : 0
             let step = ck_adamw_step(
-                learning_rate: Float(learningRate), beta1: Float(configuration.adamBeta1), beta2: Float(configuration.adamBeta2),
-                epsilon: Float(configuration.adamEpsilon), weight_decay: Float(decay), gradient_scale: Float(gradientScale),
+                learning_rate: learningRate, beta1: configuration.adamBeta1, beta2: configuration.adamBeta2,
+                epsilon: configuration.adamEpsilon, weight_decay: decay, gradient_scale: gradientScale,
                 correction1: 1 - power(configuration.adamBeta1, steps), correction2: 1 - power(configuration.adamBeta2, steps))
             ck_adamw(master, &firstMoments[index], &secondMoments[index], gradient, parameter.count, step)
             parameter.publishMaster()
