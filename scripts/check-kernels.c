@@ -68,12 +68,14 @@ static void compare(const char *what, ck_isa_level level, float found, float exp
     compared++;
 #if defined(EMULATED_SIMDE_DPBF16)
     // Every step may also flush a subnormal number, which SIMDe does not.
-    int same = level == CK_ISA_AVX512BF16 ? fabsf(found - expected) <= (float)(m + n + k) * (0x1p-23f * size + 0x1p-125f) : memcmp(&found, &expected, sizeof found) == 0;
+    float bound = level == CK_ISA_AVX512BF16 ? (float)(m + n + k) * (0x1p-23f * size + 0x1p-125f) : 0;
+    int same = fabsf(found - expected) <= bound;
 #else
     (void)size;
     int same = memcmp(&found, &expected, sizeof found) == 0;
 #endif
-    if (!same && failures++ < 10) printf("%s, %s, m %zu, n %zu, k %zu: %a where %a is right\n", what, ck_isa_name(level), m, n, k, (double)found, (double)expected);
+    if (!same && failures++ < 10)
+        printf("%s, %s, m %zu, n %zu, k %zu: %a where %a is right\n", what, ck_isa_name(level), m, n, k, (double)found, (double)expected);
 }
 
 static float magnitudes(const uint16_t *x, const uint16_t *w, size_t stride, size_t count) {
@@ -88,8 +90,9 @@ enum { ZERO, BIAS, HELD };
 static void check_product(ck_isa_level level, size_t m, size_t n, size_t k, float scale, int start) {
     size_t ldy = n + 1;
     uint16_t *x = halves(m * k, scale), *w = halves(n * k, scale), *packed = array(ck_packed_count(n, k), sizeof *packed);
-    float *bias = floats(n, scale), *y = floats((m - 1) * ldy + n, scale), *held = array((m - 1) * ldy + n, sizeof *held), *alone = array(n, sizeof *alone);
-    memcpy(held, y, ((m - 1) * ldy + n) * sizeof *y);
+    size_t count = (m - 1) * ldy + n;
+    float *bias = floats(n, scale), *y = floats(count, scale), *held = array(count, sizeof *held), *alone = array(n, sizeof *alone);
+    memcpy(held, y, count * sizeof *y);
     ck_pack_rows(packed, w, 0, n, k);
     ck_matmul(y, ldy, x, m, k, packed, n, start == BIAS ? bias : NULL, start == HELD);
     for (size_t r = 0; r < m; r++) {
@@ -166,7 +169,8 @@ static void exercise_attention(ck_type type, size_t d) {
     }
     size_t q_count = ROWS * HEADS * d, k_count = KEYS * KV * d, sets[] = {0, ROWS};
     float *q = floats(q_count, 1), *dout = floats(q_count, 1), *dq = floats(q_count, 1), *dk = floats(k_count, 1), *dv = floats(k_count, 1);
-    void *k = type == CK_BF16 ? (void *)halves(k_count, 1) : floats(k_count, 1), *v = type == CK_BF16 ? (void *)halves(k_count, 1) : floats(k_count, 1);
+    void *k = type == CK_BF16 ? (void *)halves(k_count, 1) : floats(k_count, 1);
+    void *v = type == CK_BF16 ? (void *)halves(k_count, 1) : floats(k_count, 1);
     void *out = array(q_count, type == CK_BF16 ? 2 : 4);
     int32_t position[ROWS];
     for (int r = 0; r < ROWS; r++) position[r] = r;
@@ -211,7 +215,8 @@ int main(int argc, char **argv) {
             continue;
         }
         long before = compared;
-        static const size_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 60, 61}, outputs[] = {1, 16, 17, 64, 100, 128, 130, 200}, columns[] = {2, 18, 66, 1026, 2100};
+        static const size_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 60, 61};
+        static const size_t outputs[] = {1, 16, 17, 64, 100, 128, 130, 200}, columns[] = {2, 18, 66, 1026, 2100};
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
             for (size_t j = 0; j < sizeof outputs / sizeof *outputs; j++)
                 for (size_t l = 0; l < sizeof columns / sizeof *columns; l++) {
