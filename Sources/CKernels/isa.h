@@ -6,7 +6,11 @@
 
 #define CK_INLINE static inline __attribute__((always_inline))
 
-#if defined(__x86_64__)
+#if defined(CK_EMULATED)  // scripts/check-avx512: the intrinsics are plain C, and no wider instruction may be generated
+#define CK_TARGET_AVX2
+#define CK_TARGET_AVX512
+#define CK_TARGET_AVX512BF16
+#elif defined(__x86_64__)
 #define CK_TARGET_AVX2 __attribute__((target("avx2,fma,f16c")))
 #define CK_TARGET_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")))
 #define CK_TARGET_AVX512BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,f16c")))

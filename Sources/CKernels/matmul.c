@@ -235,7 +235,8 @@ static void product_task(void *context, size_t index) {
     size_t panel = index % a->groups * a->group, panels = least(a->group, (a->n + PANEL - 1) / PANEL - panel);
     size_t column = panel * PANEL, stride = pairs_of(a->k) * 2 * PANEL;
     float *y = a->y + row * a->ldy + column;
-    for (size_t k = 0; k < a->k; k += BLOCK_K) {
+    size_t k = 0;
+    do {  // also when k is 0: an empty sum
         size_t block = least(BLOCK_K, a->k - k);
         const uint16_t *x = a->x + row * a->k + k;
         tile t = {y, a->ldy, y, a->ldy, x, a->k, a->packed + panel * stride + k * PANEL, stride, block / 2};
@@ -246,7 +247,7 @@ static void product_task(void *context, size_t index) {
             t.x = expanded, t.ldx = block;
         }
         multiply_panels(s, t, rows, panels, a->n - column);
-    }
+    } while ((k += BLOCK_K) < a->k);
 }
 
 void ck_matmul(
@@ -284,7 +285,8 @@ static void product_nn_task(void *context, size_t index) {
     size_t panel_size = BLOCK_N_TRANSPOSED * PANEL;
     uint16_t *transposed = ck_scratch(PANELS_TRANSPOSED * panel_size * sizeof(uint16_t) + CHUNK_ROWS * BLOCK_N_TRANSPOSED * sizeof(float));
     float *expanded = (float *)(void *)(transposed + PANELS_TRANSPOSED * panel_size);
-    for (size_t n = 0; n < a->n; n += BLOCK_N_TRANSPOSED) {
+    size_t n = 0;
+    do {
         size_t block = least(BLOCK_N_TRANSPOSED, (a->n - n + 1) & ~(size_t)1);
         for (size_t p = 0; p < panels; p++)
             for (size_t row = 0; row < block; row += PANEL) {
@@ -309,7 +311,7 @@ static void product_nn_task(void *context, size_t index) {
             }
             multiply_panels(s, t, rows, panels, columns);
         }
-    }
+    } while ((n += BLOCK_N_TRANSPOSED) < a->n);
 }
 
 void ck_matmul_nn(float *dx, const uint16_t *dy, size_t lddy, size_t m, const uint16_t *packed, size_t n, size_t k, int accumulate) {

@@ -18,14 +18,13 @@ typedef struct {
 
 CK_INLINE void adamw_body(
     float *restrict master, float *restrict m, float *restrict v, const float *restrict gradient, size_t count, const ck_adamw_step *step) {
-    // 1 - beta is taken in FP64, as PyTorch does: 1 - 0.999f is 4e-5 too large.
     const float decay = (float)(1 - step->learning_rate * step->weight_decay), rate = (float)(step->learning_rate / step->correction1);
     const float root = (float)sqrt(step->correction2), epsilon = (float)step->epsilon, scale = (float)step->gradient_scale;
-    const float toward_g = (float)(1 - step->beta1), beta2 = (float)step->beta2, share_of_g = (float)(1 - step->beta2);
+    const float beta2 = (float)step->beta2, rest1 = (float)(1 - step->beta1), rest2 = (float)(1 - step->beta2);
     for (size_t i = 0; i < count; i++) {
         float g = gradient[i] * scale;
-        m[i] += (g - m[i]) * toward_g;
-        v[i] = v[i] * beta2 + g * g * share_of_g;
+        m[i] += (g - m[i]) * rest1;
+        v[i] = v[i] * beta2 + g * g * rest2;
         master[i] = master[i] * decay - rate * m[i] / (__builtin_elementwise_sqrt(v[i]) / root + epsilon);
     }
 }

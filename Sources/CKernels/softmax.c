@@ -30,6 +30,9 @@ CK_INLINE float largest(const float *x, size_t n) {
     return lanes[0];
 }
 
+// The least z that matters: ck_exp is 0 below it. A masked logit, minus infinity, would make 0 * z a NaN.
+CK_INLINE float at_least(float z) { return z < -88.0f ? -88.0f : z; }
+
 // sum of exp(x * scale - offset) over n <= BLOCK terms, and with `weighted` that of exp(...) * (x * scale - offset).
 CK_INLINE float block_sum(const float *x, size_t n, float scale, float offset, float *weighted) {
     float sums[CK_LANES] = {0}, moments[CK_LANES] = {0};
@@ -38,25 +41,28 @@ CK_INLINE float block_sum(const float *x, size_t n, float scale, float offset, f
         for (size_t l = 0; l < CK_LANES; l++) {
             float z = x[i + l] * scale - offset, e = ck_exp(z);
             sums[l] += e;
-            if (weighted) moments[l] += e * z;
+            if (weighted) moments[l] += e * at_least(z);
         }
     for (size_t l = 0; i < n; i++, l++) {
         float z = x[i] * scale - offset, e = ck_exp(z);
         sums[l] += e;
-        if (weighted) moments[l] += e * z;
+        if (weighted) moments[l] += e * at_least(z);
     }
     if (weighted) *weighted = ck_lanes_sum(moments);
     return ck_lanes_sum(sums);
 }
 
+CK_INLINE size_t block_count(const rows *a, size_t block) { return a->n - block * BLOCK < BLOCK ? a->n - block * BLOCK : BLOCK; }
+
 CK_INLINE void log_softmax_body(const rows *a, size_t row) {
     const float *x = a->logits + row * a->n;
     float scale = a->inverse_temperature, top = largest(x, a->n) * scale;
     double sum = 0, moment = 0;
-    for (size_t i = 0; i < a->n; i += BLOCK) {
+    for (size_t b = 0; b * BLOCK < a->n; b++) {
         float weighted = 0;
-        size_t count = a->n - i < BLOCK ? a->n - i : BLOCK;
-        sum += (double)(a->entropy ? block_sum(x + i, count, scale, top, &weighted) : block_sum(x + i, count, scale, top, NULL));
+        const float *from = x + b * BLOCK;
+        size_t count = block_count(a, b);
+        sum += (double)(a->entropy ? block_sum(from, count, scale, top, &weighted) : block_sum(from, count, scale, top, NULL));
         moment += (double)weighted;
     }
     double log_sum = log(sum);
@@ -82,7 +88,7 @@ CK_INLINE void log_softmax_backward_body(const rows *a, size_t row) {
     float scale = a->inverse_temperature, lse = a->lse[row], entropy = a->entropy[row];
     float dlogprob = a->dlogprob[row] * scale, dentropy = a->dentropy ? a->dentropy[row] * scale : 0;
     for (size_t i = 0; i < a->n; i++) {
-        float logp = x[i] * scale - lse, p = ck_exp(logp);
+        float logp = at_least(x[i] * scale - lse), p = ck_exp(logp);
         x[i] = -p * (dlogprob + dentropy * (logp + entropy));
     }
     x[a->targets[row]] += dlogprob;
@@ -99,25 +105,23 @@ void ck_log_softmax_backward(
     ck_parallel_for(count, log_softmax_backward_task, &a);
 }
 
+// The uniform number is scaled by the row's own total, which rounding leaves a little off 1: the last tokens get no more than their share.
 CK_INLINE void sample_body(const rows *a, size_t row) {
     const float *x = a->logits + row * a->n;
     float scale = a->inverse_temperature, lse = a->lse[row];
-    double wanted = a->uniform[row], before = 0;
-    for (size_t i = 0; i < a->n; i += BLOCK) {
-        size_t count = a->n - i < BLOCK ? a->n - i : BLOCK;
-        double after = before + (double)block_sum(x + i, count, scale, lse, NULL);
-        for (size_t j = i; after > wanted && j < i + count; j++) {
-            before += (double)ck_exp(x[j] * scale - lse);
-            if (before > wanted) {
-                a->out[row] = (int32_t)j;
-                return;
-            }
-        }
-        before = after;
+    size_t blocks = (a->n + BLOCK - 1) / BLOCK, chosen = 0;
+    double *sums = ck_scratch(blocks * sizeof(double)), total = 0;
+    for (size_t b = 0; b < blocks; b++) total += sums[b] = (double)block_sum(x + b * BLOCK, block_count(a, b), scale, lse, NULL);
+    double wanted = a->uniform[row] * total, before = 0, sum = 0;
+    for (size_t b = 0; b < blocks && sum <= wanted; b++)
+        if (sums[b] > 0) chosen = b, before = sum, sum += sums[b];
+    // In the block the sum runs in another order and may end just below `wanted`: then it is the last token that is possible.
+    size_t first = chosen * BLOCK, token = first;
+    for (size_t i = first; i < first + block_count(a, chosen) && before <= wanted; i++) {
+        double p = (double)ck_exp(x[i] * scale - lse);
+        if (p > 0) token = i, before += p;
     }
-    size_t last = a->n - 1;  // rounding left the total just below `wanted`: the last one that is possible
-    while (last > 0 && ck_exp(x[last] * scale - lse) == 0) last--;
-    a->out[row] = (int32_t)last;
+    a->out[row] = (int32_t)token;
 }
 CK_KERNEL(sample, (const rows *a, size_t row), (a, row))
 

@@ -7,19 +7,21 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 // Waiting workers spin for some ten microseconds, the gap between two operations of a forward pass, before they sleep.
-enum { MAX_THREADS = 256, SPINS = 4000 };
+enum { MAX_THREADS = 256, SPINS = 4000, OPERATION_SHIFT = 16, OPEN = 1 << 15, INSIDE = OPEN - 1 };
 
 static struct {
     pthread_mutex_t owner;   // held by the thread whose parallel_for is running
     pthread_mutex_t lock;    // guards sleeping and waking
     pthread_cond_t wake;
-    int threads, started;
-    atomic_uint generation;  // grows by one for every parallel_for
-    atomic_int working;      // workers that have not finished the current generation
+    atomic_int threads;      // what ck_threads tells, 0 until it is known
+    int active, started;     // threads of the running parallel_for, the caller included; workers that exist
     atomic_size_t next;      // the index that is handed out next
-    unsigned first_seen[MAX_THREADS];
+    // The operation's number, grows by one for every parallel_for; whether a worker may still enter; how many are inside. The caller waits for
+    // those inside only: a worker that wakes too late finds the door closed.
+    _Atomic(uint64_t) door;
     size_t count;
     ck_task task;
     void *context;
@@ -35,9 +37,9 @@ static void pause_briefly(void) {
 
 static int available_cpus(void) {
     cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-    int count = CPU_COUNT(&set);
-    return count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : count;
+    // A machine with more CPUs than the set has room for: all that are online.
+    long count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : (int)count;
 }
 
 static void take_indices(void) {
@@ -46,37 +48,47 @@ static void take_indices(void) {
     inside = 0;
 }
 
-static unsigned next_generation(unsigned seen) {
-    unsigned now;
+static uint64_t current_operation(void) { return atomic_load_explicit(&pool.door, memory_order_relaxed) >> OPERATION_SHIFT; }
+
+// Waits for an operation other than `seen`.
+static uint64_t next_operation(uint64_t seen) {
+    uint64_t now;
     for (int i = 0; i < SPINS; i++) {
-        if ((now = atomic_load_explicit(&pool.generation, memory_order_acquire)) != seen) return now;
+        if ((now = current_operation()) != seen) return now;
         pause_briefly();
     }
     pthread_mutex_lock(&pool.lock);
-    while ((now = atomic_load_explicit(&pool.generation, memory_order_acquire)) == seen) pthread_cond_wait(&pool.wake, &pool.lock);
+    while ((now = current_operation()) == seen) pthread_cond_wait(&pool.wake, &pool.lock);
     pthread_mutex_unlock(&pool.lock);
     return now;
 }
 
+static int enter(uint64_t operation) {
+    uint64_t door = atomic_load_explicit(&pool.door, memory_order_relaxed);
+    while (door >> OPERATION_SHIFT == operation && door & OPEN)
+        if (atomic_compare_exchange_weak_explicit(&pool.door, &door, door + 1, memory_order_acquire, memory_order_relaxed)) return 1;
+    return 0;
+}
+
 static void *worker_main(void *number) {
     int worker = (int)(intptr_t)number;
-    unsigned seen = pool.first_seen[worker];
-    for (;;) {
-        seen = next_generation(seen);
-        if (worker < pool.threads) take_indices();
-        atomic_fetch_sub_explicit(&pool.working, 1, memory_order_release);
+    for (uint64_t seen = 0;;) {
+        seen = next_operation(seen);
+        if (!enter(seen)) continue;
+        if (worker < pool.active) take_indices();
+        atomic_fetch_sub_explicit(&pool.door, 1, memory_order_release);
     }
     return NULL;
 }
 
 // Starts the workers that are missing; where the system refuses one, goes on with those it gave. Called with `owner` held.
 static void start_workers(void) {
-    while (pool.started < pool.threads - 1) {
+    while (pool.started < pool.active - 1) {
         int worker = pool.started + 1;
         pthread_t thread;
-        pool.first_seen[worker] = atomic_load(&pool.generation);
         if (pthread_create(&thread, NULL, worker_main, (void *)(intptr_t)worker) != 0) {
-            pool.threads = worker;
+            pool.active = worker;
+            atomic_store(&pool.threads, worker);
             return;
         }
         pthread_detach(thread);
@@ -85,37 +97,39 @@ static void start_workers(void) {
 }
 
 int ck_threads(void) {
-    pthread_mutex_lock(&pool.owner);
-    if (pool.threads == 0) pool.threads = available_cpus();
-    int threads = pool.threads;
-    pthread_mutex_unlock(&pool.owner);
-    return threads;
+    int threads = atomic_load(&pool.threads);
+    if (threads > 0) return threads;
+    int cpus = available_cpus();
+    return atomic_compare_exchange_strong(&pool.threads, &threads, cpus) ? cpus : threads;
 }
 
-void ck_set_threads(int count) {
-    pthread_mutex_lock(&pool.owner);
-    pool.threads = count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : count;
-    pthread_mutex_unlock(&pool.owner);
-}
+// Both take no lock, so that a task may call them.
+void ck_set_threads(int count) { atomic_store(&pool.threads, count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : count); }
 
 void ck_parallel_for(size_t count, ck_task task, void *context) {
     if (inside || count <= 1 || pthread_mutex_trylock(&pool.owner) != 0) {
         for (size_t i = 0; i < count; i++) task(context, i);
         return;
     }
-    if (pool.threads == 0) pool.threads = available_cpus();
+    pool.active = ck_threads();
     start_workers();
     pool.count = count;
     pool.task = task;
     pool.context = context;
     atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
-    atomic_store_explicit(&pool.working, pool.started, memory_order_relaxed);
+    uint64_t door = (current_operation() + 1) << OPERATION_SHIFT;
     pthread_mutex_lock(&pool.lock);
-    atomic_fetch_add_explicit(&pool.generation, 1, memory_order_release);
+    atomic_store_explicit(&pool.door, door | OPEN, memory_order_release);
     pthread_cond_broadcast(&pool.wake);
     pthread_mutex_unlock(&pool.lock);
     take_indices();
-    while (atomic_load_explicit(&pool.working, memory_order_acquire) > 0) pause_briefly();
+    atomic_fetch_and_explicit(&pool.door, ~(uint64_t)OPEN, memory_order_relaxed);
+    // A worker that is still inside may be waiting for this CPU.
+    for (int i = 0; atomic_load_explicit(&pool.door, memory_order_acquire) & INSIDE; i++)
+        if (i < SPINS)
+            pause_briefly();
+        else
+            sched_yield();
     pthread_mutex_unlock(&pool.owner);
 }
 

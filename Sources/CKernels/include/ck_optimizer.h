@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// In FP64, as PyTorch holds them: 1 - beta2 made from an FP32 beta2 of 0.999 would be off by 1e-5.
 typedef struct {
     double learning_rate, beta1, beta2, epsilon, weight_decay;
     double gradient_scale;            // multiplies every gradient: clipping

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 // How many threads work on one operation, the calling one included. Until it is set: the CPUs that this process may use.
+// A new number holds from the next operation on.
 void ck_set_threads(int count);
 int ck_threads(void);
 
@@ -14,7 +15,8 @@ typedef void (*ck_task)(void *_Nullable context, size_t index);
 // A call from inside a task, or while another thread has the pool, runs all its indices on the caller.
 void ck_parallel_for(size_t count, ck_task _Nonnull task, void *_Nullable context);
 
-// At least `bytes` bytes, aligned to 64, that belong to the calling thread until its next call.
+// At least `bytes` bytes, aligned to 64, that belong to the calling thread until its next call: a task that holds them calls no kernel that
+// takes some itself.
 void *_Nonnull ck_scratch(size_t bytes);
 
 #endif

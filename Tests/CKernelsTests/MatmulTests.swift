@@ -1,0 +1,188 @@
+import CKernels
+import Testing
+
+extension Kernels {
+    @Suite struct Matmul {
+        struct Shape: CustomTestStringConvertible {
+            var m, n, k: Int
+            var testDescription: String { "m \(m), n \(n), k \(k)" }
+
+            init(_ m: Int, _ n: Int, _ k: Int) { (self.m, self.n, self.k) = (m, n, k) }
+        }
+
+        /// One row, every tile height, chunks of 60 rows and one more, one output, ragged panels, k across the block of 1024.
+        static let shapes = [
+            Shape(1, 1, 2), Shape(1, 16, 64), Shape(1, 199, 896), Shape(2, 130, 66), Shape(3, 15, 2100), Shape(4, 64, 1024), Shape(5, 17, 1026),
+            Shape(6, 33, 30), Shape(7, 65, 128), Shape(13, 129, 16), Shape(60, 31, 48), Shape(61, 48, 130), Shape(121, 70, 34), Shape(0, 16, 16),
+            Shape(2, 20, 0),
+        ]
+
+        static func pack(_ w: [UInt16], n: Int, k: Int) -> [UInt16] {
+            var packed = [UInt16](repeating: 0xFFFF, count: ck_packed_count(n, k))
+            ck_pack_rows(&packed, w, 0, n, k)
+            return packed
+        }
+
+        /// The chain that the header promises, in Swift's own arithmetic. A product of two BF16 numbers is exact in FP32 (16 bits of significand),
+        /// so fused and separate roundings agree; vdpbf16ps takes the odd column of a pair first.
+        static func chain(from start: Float, _ count: Int, oddFirst: Bool, _ term: (Int) -> (Float, Float)) -> Float {
+            var sum = start
+            for i in 0..<count {
+                let (a, b) = term(oddFirst && (i ^ 1) < count ? i ^ 1 : i)
+                sum = sum.addingProduct(a, b)
+            }
+            return sum
+        }
+
+        @Test(arguments: [1, 15, 16, 17, 40, 300], [1, 2, 7, 16, 33]) func packingPutsElementsWhereTheHeaderSays(n: Int, k: Int) {
+            var random = Random(3)
+            let w = random.bf16(n * k), even = (k + 1) / 2 * 2
+            var expected = [UInt16](repeating: 0, count: (n + 15) / 16 * 16 * even)
+            for r in 0..<n {
+                for c in 0..<k { expected[((r / 16) * (even / 2) + c / 2) * 32 + (r % 16) * 2 + c % 2] = w[r * k + c] }
+            }
+            #expect(ck_packed_count(n, k) == expected.count)
+            #expect(Self.pack(w, n: n, k: k) == expected)
+            underEverySet { _ in
+                // In two parts, from FP32, from the transpose.
+                var parts = expected.map { _ in UInt16(0xFFFF) }, singles = parts, transposed = parts
+                let first = min(16, n)
+                ck_pack_rows(&parts, w, 0, first, k)
+                if n > 16 { Array(w.dropFirst(16 * k)).withUnsafeBufferPointer { ck_pack_rows(&parts, $0.baseAddress!, 16, n - 16, k) } }
+                #expect(parts == expected)
+                ck_pack_rows_f32(&singles, w.map { value($0).nextUp }, 0, n, k)
+                #expect(singles == expected)
+                let turned = (0..<k).flatMap { c in (0..<n).map { w[$0 * k + c] } }
+                ck_pack_transposed(&transposed, turned, n, k)
+                #expect(transposed == expected)
+            }
+            for r in [0, n / 2, n - 1] {
+                var row = [UInt16](repeating: 0, count: k)
+                ck_unpack_row(&row, expected, r, k)
+                #expect(row == Array(w[r * k..<(r + 1) * k]))
+            }
+        }
+
+        @Test func longRowsPackFromSinglesInManyTasks() {
+            let (n, k) = (20, 4866)  // 16 rows are more than one conversion task
+            var random = Random(4)
+            let w = random.floats(n * k)
+            var packed = [UInt16](repeating: 0xFFFF, count: ck_packed_count(n, k))
+            ck_pack_rows_f32(&packed, w, 0, n, k)
+            #expect(packed == Self.pack(w.map(nearestBF16), n: n, k: k))
+        }
+
+        @Test(arguments: shapes) func everyOutputIsOneChainAlongK(shape: Shape) {
+            let (m, n, k) = (shape.m, shape.n, shape.k), ldy = n + 3
+            var random = Random(5)
+            let x = random.bf16(m * k), w = random.bf16(n * k), bias = random.floats(n), held = random.floats(m * ldy)
+            let packed = Self.pack(w, n: n, k: k), (xs, ws) = (x.map(value), w.map(value))
+            enum Start: CaseIterable { case zero, bias, held }
+            for start in Start.allCases {
+                underEverySet { level in
+                    var y = held
+                    ck_matmul(&y, ldy, x, m, k, packed, n, start == .bias ? bias : nil, start == .held ? 1 : 0)
+                    var expected = held, worst = 0.0
+                    for r in 0..<m {
+                        for c in 0..<n {
+                            let first = start == .zero ? 0 : start == .bias ? bias[c] : held[r * ldy + c]
+                            expected[r * ldy + c] = Self.chain(from: first, k, oddFirst: level == CK_ISA_AVX512BF16) {
+                                (xs[r * k + $0], ws[c * k + $0])
+                            }
+                            // And in FP64: the chain is a product of matrices.
+                            var (sum, size) = (Double(first), abs(Double(first)))
+                            for i in 0..<k {
+                                let product = Double(xs[r * k + i]) * Double(ws[c * k + i])
+                                (sum, size) = (sum + product, size + abs(product))
+                            }
+                            worst = max(worst, abs(Double(y[r * ldy + c]) - sum) / (Double(k + 1) * 0x1p-24 * size + .leastNormalMagnitude))
+                        }
+                    }
+                    #expect(y.bits == expected.bits)  // the gaps between rows included
+                    #expect(worst <= 1)
+                }
+            }
+        }
+
+        @Test func aRowsBitsDoNotDependOnItsNeighboursOnThreadsOrOnTheStride() {
+            let (m, n, k) = (127, 200, 1090)
+            var random = Random(6)
+            let x = random.bf16(m * k, in: -3...3), packed = Self.pack(random.bf16(n * k), n: n, k: k), bias = random.floats(n)
+            func product(_ rows: Range<Int>, ldy: Int) -> [UInt32] {
+                var y = [Float](repeating: 0, count: rows.count * ldy)
+                ck_matmul(&y, ldy, Array(x[rows.lowerBound * k..<rows.upperBound * k]), rows.count, k, packed, n, bias, 0)
+                return rows.indices.flatMap { row in y[(row - rows.lowerBound) * ldy..<(row - rows.lowerBound) * ldy + n].bits }
+            }
+            underEverySet { _ in
+                let whole = product(0..<m, ldy: n)
+                for threads: Int32 in [1, 2, 3] {
+                    with(threads: threads) {
+                        #expect(product(0..<m, ldy: n + Int(threads)) == whole)
+                        for size in [1, 2, 3, 4, 5, 6, 7, 11, 13, 61] {
+                            let parts = stride(from: 0, to: size == 1 ? 8 : m, by: size).flatMap { product($0..<min($0 + size, m), ldy: n + 5) }
+                            #expect(parts == Array(whole.prefix(parts.count)))
+                        }
+                    }
+                }
+            }
+        }
+
+        @Test func scalarAndVectorsAgreeBitForBit() {
+            let (m, n, k) = (9, 177, 2100)
+            var random = Random(7)
+            let x = random.bf16(m * k), packed = Self.pack(random.bf16(n * k), n: n, k: k)
+            var bits: [[UInt32]] = []
+            underEverySet { level in
+                var y = [Float](repeating: 0, count: m * n)
+                ck_matmul(&y, n, x, m, k, packed, n, nil, 0)
+                if level != CK_ISA_AVX512BF16 { bits.append(y.bits) }
+            }
+            #expect(bits.allSatisfy { $0 == bits[0] })
+        }
+
+        @Test(arguments: [
+            Shape(1, 1, 1), Shape(1, 16, 16), Shape(2, 199, 64), Shape(5, 515, 33), Shape(7, 1030, 50), Shape(61, 33, 130), Shape(13, 512, 15),
+            Shape(3, 2, 200), Shape(121, 18, 66), Shape(2, 0, 20),
+        ])
+        func theProductWithTheMatrixItselfIsOneChainAlongN(shape: Shape) {
+            let (m, n, k) = (shape.m, shape.n, shape.k), lddy = n + n % 2
+            var random = Random(8)
+            let w = random.bf16(n * k), packed = Self.pack(w, n: n, k: k), held = random.floats(m * k)
+            var dy = random.bf16(m * lddy)
+            if lddy > n { for r in 0..<m { dy[r * lddy + n] = 0 } }
+            let (dys, ws) = (dy.map(value), w.map(value))
+            for accumulate in [false, true] {
+                underEverySet { level in
+                    var dx = held + [7]
+                    ck_matmul_nn(&dx, dy, lddy, m, packed, n, k, accumulate ? 1 : 0)
+                    var expected = held + [7], exact: [Double] = []
+                    for r in 0..<m {
+                        for c in 0..<k {
+                            let start = accumulate ? held[r * k + c] : 0
+                            expected[r * k + c] = Self.chain(from: start, lddy, oddFirst: level == CK_ISA_AVX512BF16) {
+                                (dys[r * lddy + $0], $0 < n ? ws[$0 * k + c] : 0)
+                            }
+                            exact.append((0..<n).reduce(Double(start)) { $0 + Double(dys[r * lddy + $1]) * Double(ws[$1 * k + c]) })
+                        }
+                    }
+                    #expect(dx.bits == expected.bits)
+                    #expect(deviation(Array(dx.dropLast()), exact) < 1e-5 * Double(n + 1).squareRoot())
+                }
+            }
+        }
+
+        @Test(arguments: [1, 2, 15, 16, 17, 70], [1, 63, 64, 65, 200]) func transposingRoundsAndPads(rows: Int, columns: Int) {
+            var random = Random(9)
+            let x = random.floats(rows * columns), padded = rows + rows % 2
+            var expected = [UInt16](repeating: 0, count: padded * columns) + [7]
+            for c in 0..<columns {
+                for r in 0..<rows { expected[c * padded + r] = nearestBF16(x[r * columns + c]) }
+            }
+            underEverySet { _ in
+                var out = [UInt16](repeating: 7, count: padded * columns + 1)
+                ck_transpose_to_bf16(&out, x, rows, columns)
+                #expect(out == expected)
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+import CKernels
+import Foundation
+import Testing
+
+extension Kernels {
+    @Suite struct Threads {
+        /// Counts the visits of every index, and runs a body there.
+        final class Visits {
+            let counts: UnsafeMutableBufferPointer<Int32>
+            let body: @Sendable (Int) -> Void
+
+            init(_ count: Int, body: @escaping @Sendable (Int) -> Void = { _ in }) {
+                counts = .allocate(capacity: count)
+                counts.initialize(repeating: 0)
+                self.body = body
+            }
+
+            deinit { counts.deallocate() }
+
+            func run() {
+                let context = Unmanaged.passUnretained(self).toOpaque()
+                ck_parallel_for(
+                    counts.count,
+                    { context, index in
+                        guard let context else { return }
+                        let visits = Unmanaged<Visits>.fromOpaque(context).takeUnretainedValue()
+                        visits.counts[index] += 1
+                        visits.body(index)
+                    }, context)
+            }
+
+            func all(_ times: Int32) -> Bool { counts.allSatisfy { $0 == times } }
+        }
+
+        @Test func everyIndexRunsOnceWhateverTheNumberOfThreads() {
+            for threads: Int32 in [1, 2, 3, 8, 1, 5, 2] {
+                with(threads: threads) {
+                    for count in [0, 1, 2, 3, 7, 64, 10_001] {
+                        let visits = Visits(count)
+                        for _ in 0..<20 { visits.run() }
+                        #expect(visits.all(20))
+                    }
+                }
+            }
+        }
+
+        @Test func manyShortOperationsInARow() {
+            with(threads: 3) {
+                let visits = Visits(5)
+                for _ in 0..<20_000 { visits.run() }
+                #expect(visits.all(20_000))
+            }
+        }
+
+        @Test func workersThatSleptWakeUp() {
+            with(threads: 4) {
+                let visits = Visits(1000)
+                for _ in 0..<20 {
+                    visits.run()
+                    usleep(2000)
+                }
+                #expect(visits.all(20))
+            }
+        }
+
+        @Test func theNumberOfThreadsStaysInItsBounds() {
+            #expect(ck_threads() >= 1)
+            with(threads: 0) { #expect(ck_threads() == 1) }
+            with(threads: -5) { #expect(ck_threads() == 1) }
+            with(threads: .max) { #expect(ck_threads() == 256) }
+        }
+
+        @Test func aTaskMayCallKernelsAskForThreadsAndSetThem() {
+            let (m, n, k) = (70, 90, 64)
+            var random = Random(10)
+            let x = random.bf16(m * k), packed = Matmul.pack(random.bf16(n * k), n: n, k: k)
+            @Sendable func product() -> [UInt32] {
+                var y = [Float](repeating: 0, count: m * n)
+                ck_matmul(&y, n, x, m, k, packed, n, nil, 0)
+                return y.bits
+            }
+            let expected = product()
+            with(threads: 3) {
+                let right = Visits(8)
+                let address = UInt(bitPattern: right.counts.baseAddress)
+                let nested = Visits(8) { index in
+                    ck_set_threads(ck_threads())
+                    if product() == expected { UnsafeMutablePointer<Int32>(bitPattern: address)?[index] += 1 }
+                }
+                nested.run()
+                #expect(nested.all(1) && right.all(1))
+            }
+        }
+
+        @Test func callersFromSeveralThreadsDoNotDisturbOneAnother() {
+            with(threads: 2) {
+                let visits = (0..<6).map { _ in Visits(300) }
+                nonisolated(unsafe) let shared = visits
+                DispatchQueue.concurrentPerform(iterations: visits.count) { caller in
+                    for round in 0..<300 {
+                        shared[caller].run()
+                        if caller == 0 { ck_set_threads(Int32(1 + round % 4)) }
+                    }
+                }
+                #expect(visits.allSatisfy { $0.all(300) })
+            }
+        }
+
+        @Test func scratchIsAlignedLargeEnoughAndOnesOwn() {
+            for bytes in [1, 64, 5000, 4096, 1 << 20, 100] {
+                let scratch = ck_scratch(bytes)
+                #expect(UInt(bitPattern: scratch) % 64 == 0)
+                memset(scratch, 1, bytes)
+            }
+            nonisolated(unsafe) let mine = ck_scratch(100)
+            nonisolated(unsafe) var other = mine
+            let thread = Thread { other = ck_scratch(100) }
+            thread.start()
+            while !thread.isFinished { usleep(100) }
+            #expect(mine != other)
+        }
+    }
+}

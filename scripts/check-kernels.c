@@ -1,0 +1,245 @@
+// Runs the C core on arrays of exactly their size, odd shapes first, and compares its products with a chain of multiply-adds of its own: the
+// driver of scripts/check-avx512 (CK_EMULATED: the AVX-512 tiles over SIMDe) and of scripts/sanitize-c (what this CPU has, under sanitizers).
+#include <math.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "CKernels.h"
+
+#if defined(CK_EMULATED)
+// In the place of isa.c, which would refuse what this CPU lacks.
+static ck_isa_level emulated_level;
+ck_isa_level ck_isa(void) { return emulated_level; }
+int ck_set_isa(ck_isa_level level) { return level < CK_ISA_AVX512 ? 0 : (emulated_level = level, 1); }  // the others run as they are
+const char *ck_isa_name(ck_isa_level level) { return (const char *[]){"scalar", "avx2", "avx512", "avx512bf16"}[level]; }
+#endif
+
+static uint64_t state = 1;
+static long failures, compared;
+
+static float uniform(void) {  // in [-1, 1)
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (float)(int32_t)(state >> 32) * 0x1p-31f;
+}
+
+static void *array(size_t count, size_t size) {
+    void *memory = malloc(count * size + (count * size == 0));
+    return memory ? memory : (perror("malloc"), exit(1), NULL);
+}
+
+static float *floats(size_t count, float scale) {
+    float *x = array(count, sizeof *x);
+    for (size_t i = 0; i < count; i++) x[i] = uniform() * scale;
+    return x;
+}
+
+static uint16_t *halves(size_t count, float scale) {
+    float *x = floats(count, scale);
+    uint16_t *out = array(count, sizeof *out);
+    ck_f32_to_bf16(out, x, count);
+    free(x);
+    return out;
+}
+
+static float widen(uint16_t bits) {
+    uint32_t wide = (uint32_t)bits << 16;
+    float x;
+    memcpy(&x, &wide, sizeof x);
+    return x;
+}
+
+static float flush(float x) { return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x; }
+
+// What one output must be: count products, in pairs for vdpbf16ps, which takes the odd one first and has no subnormal numbers.
+static float chain(ck_isa_level level, float sum, const uint16_t *x, const uint16_t *w, size_t stride, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        size_t j = level == CK_ISA_AVX512BF16 && (i ^ 1) < count ? i ^ 1 : i;
+        float a = widen(x[j]), b = widen(w[j * stride]);
+        sum = level == CK_ISA_AVX512BF16 ? flush(fmaf(flush(a), flush(b), flush(sum))) : fmaf(a, b, sum);
+    }
+    return sum;
+}
+
+// Bit for bit, or (SIMDe's own vdpbf16ps) within the rounding of `size`, the sum of the terms' magnitudes.
+static void compare(const char *what, ck_isa_level level, float found, float expected, float size, size_t m, size_t n, size_t k) {
+    compared++;
+#if defined(EMULATED_SIMDE_DPBF16)
+    // Every step may also flush a subnormal number, which SIMDe does not.
+    float bound = level == CK_ISA_AVX512BF16 ? (float)(m + n + k) * (0x1p-23f * size + 0x1p-125f) : 0;
+    int same = fabsf(found - expected) <= bound;
+#else
+    (void)size;
+    int same = memcmp(&found, &expected, sizeof found) == 0;
+#endif
+    if (!same && failures++ < 10)
+        printf("%s, %s, m %zu, n %zu, k %zu: %a where %a is right\n", what, ck_isa_name(level), m, n, k, (double)found, (double)expected);
+}
+
+static float magnitudes(const uint16_t *x, const uint16_t *w, size_t stride, size_t count) {
+    float sum = 0;
+    for (size_t i = 0; i < count; i++) sum += fabsf(widen(x[i]) * widen(w[i * stride]));
+    return sum;
+}
+
+enum { ZERO, BIAS, HELD };
+
+// y = x Wᵀ, every row also alone: its bits may not depend on the tile that it was in.
+static void check_product(ck_isa_level level, size_t m, size_t n, size_t k, float scale, int start) {
+    size_t ldy = n + 1;
+    uint16_t *x = halves(m * k, scale), *w = halves(n * k, scale), *packed = array(ck_packed_count(n, k), sizeof *packed);
+    size_t count = (m - 1) * ldy + n;
+    float *bias = floats(n, scale), *y = floats(count, scale), *held = array(count, sizeof *held), *alone = array(n, sizeof *alone);
+    memcpy(held, y, count * sizeof *y);
+    ck_pack_rows(packed, w, 0, n, k);
+    ck_matmul(y, ldy, x, m, k, packed, n, start == BIAS ? bias : NULL, start == HELD);
+    for (size_t r = 0; r < m; r++) {
+        memcpy(alone, held + r * ldy, n * sizeof *alone);
+        ck_matmul(alone, n, x + r * k, 1, k, packed, n, start == BIAS ? bias : NULL, start == HELD);
+        for (size_t c = 0; c < n; c++) {
+            float first = start == ZERO ? 0 : start == BIAS ? bias[c] : held[r * ldy + c];
+            float size = fabsf(first) + magnitudes(x + r * k, w + c * k, 1, k);
+            compare("product", level, y[r * ldy + c], chain(level, first, x + r * k, w + c * k, 1, k), size, m, n, k);
+#if !defined(EMULATED_SIMDE_DPBF16)
+            compare("row alone", level, alone[c], y[r * ldy + c], size, m, n, k);
+#endif
+        }
+        if (r + 1 < m) compare("gap", level, y[r * ldy + n], held[r * ldy + n], 0, m, n, k);
+    }
+    free(x), free(w), free(packed), free(bias), free(y), free(held), free(alone);
+}
+
+// dx = dy W
+static void check_product_nn(ck_isa_level level, size_t m, size_t n, size_t k, float scale, int accumulate) {
+    size_t lddy = n + n % 2;
+    uint16_t *dy = halves(m * lddy, scale), *w = halves(lddy * k, scale), *packed = array(ck_packed_count(n, k), sizeof *packed);
+    float *dx = floats(m * k, scale), *held = array(m * k, sizeof *held);
+    memcpy(held, dx, m * k * sizeof *dx);
+    if (lddy > n) {
+        for (size_t r = 0; r < m; r++) dy[r * lddy + n] = 0;
+        memset(w + n * k, 0, k * sizeof *w);
+    }
+    ck_pack_rows(packed, w, 0, n, k);
+    ck_matmul_nn(dx, dy, lddy, m, packed, n, k, accumulate);
+    for (size_t r = 0; r < m; r++)
+        for (size_t c = 0; c < k; c++) {
+            float first = accumulate ? held[r * k + c] : 0, size = fabsf(first) + magnitudes(dy + r * lddy, w + c, k, n);
+            compare("product nn", level, dx[r * k + c], chain(level, first, dy + r * lddy, w + c, k, lddy), size, m, n, k);
+        }
+    free(dy), free(w), free(packed), free(dx), free(held);
+}
+
+// Everything else, for the sanitizers: that no element outside an array is read or written, and no two threads meet.
+static void exercise(size_t rows, size_t n) {
+    float *a = floats(rows * n, 3), *b = floats(rows * n, 3), *c = floats(rows * n, 3), *weight = floats(n, 1), *sums = floats(rows, 1);
+    float *logprob = floats(rows, 1), *entropy = floats(rows, 1);
+    uint16_t *half = array(rows * n, sizeof *half), *turned = array(n * (rows + rows % 2), sizeof *turned);
+    uint16_t *packed = array(ck_packed_count(n, rows), sizeof *packed);
+    int32_t *ids = array(rows, sizeof *ids);
+    double *uniforms = array(rows, sizeof *uniforms);
+    for (size_t r = 0; r < rows; r++) ids[r] = (int32_t)(r % n), uniforms[r] = fabs((double)uniform());
+    ck_f32_to_bf16(half, a, rows * n), ck_bf16_to_f32(c, half, rows * n), ck_round_to_bf16(c, a, rows * n);
+    ck_pack_transposed(packed, half, n, rows), ck_transpose_to_bf16(turned, a, rows, n), ck_unpack_row(half, packed, n - 1, rows);
+    (void)ck_f32_to_f16(half, a, rows * n), ck_f16_to_f32(c, half, rows * n);
+    ck_add(a, b, rows * n), ck_rmsnorm(half, CK_BF16, a, weight, 1e-6f, rows, n), ck_rmsnorm(c, CK_F32, a, weight, 1e-6f, rows, n);
+    ck_rmsnorm_backward(a, weight, b, c, sums, 1e-6f, rows, n < rows ? n : rows);
+    ck_silu_mul(half, CK_BF16, a, b, rows * n), ck_silu_mul_backward(a, b, c, rows * n);
+    ck_column_sums(weight, a, rows, n);
+    float *table = floats(n * n, 1);
+    ck_scatter_add(table, ids, a, rows, n);
+    ck_log_softmax(c, rows, n, 1, ids, sums, logprob, entropy), ck_sample(ids, c, rows, n, 1, sums, uniforms);
+    ck_log_softmax_backward(c, rows, n, 1, ids, sums, entropy, logprob, entropy), ck_argmax(ids, a, rows, n);
+    ck_adamw_step step = {1e-3, 0.9, 0.999, 1e-8, 0.01, 1, 0.1, 0.001};
+    float *m = array(rows * n, sizeof *m), *v = array(rows * n, sizeof *v);
+    memset(m, 0, rows * n * sizeof *m), memset(v, 0, rows * n * sizeof *v);
+    ck_adamw(a, m, v, b, rows * n, step), (void)ck_sum_of_squares(a, rows * n);
+    free(a), free(b), free(c), free(weight), free(sums), free(logprob), free(entropy), free(half), free(turned), free(packed), free(ids);
+    free(uniforms), free(table), free(m), free(v);
+}
+
+static void exercise_attention(ck_type type, size_t d) {
+    enum { PROMPT = 19, OWN = 6, KEYS = PROMPT + 2 * OWN, ROWS = KEYS, HEADS = 4, KV = 2 };
+    ck_keys keys[ROWS];
+    for (size_t r = 0; r < PROMPT; r++) keys[r] = (ck_keys){0, 0, 0, r + 1};
+    for (size_t r = PROMPT; r < ROWS; r++) {
+        size_t first = r < PROMPT + OWN ? PROMPT : PROMPT + OWN;
+        keys[r] = (ck_keys){0, PROMPT, first, r - first + 1};
+    }
+    size_t q_count = ROWS * HEADS * d, k_count = KEYS * KV * d, sets[] = {0, ROWS};
+    float *q = floats(q_count, 1), *dout = floats(q_count, 1), *dq = floats(q_count, 1), *dk = floats(k_count, 1), *dv = floats(k_count, 1);
+    void *k = type == CK_BF16 ? (void *)halves(k_count, 1) : floats(k_count, 1);
+    void *v = type == CK_BF16 ? (void *)halves(k_count, 1) : floats(k_count, 1);
+    void *out = array(q_count, type == CK_BF16 ? 2 : 4);
+    int32_t position[ROWS];
+    for (int r = 0; r < ROWS; r++) position[r] = r;
+    float *angles = floats(ROWS * d / 2, 1);
+    ck_rope(q, position, angles, angles, ROWS, HEADS, d, -1);
+    ck_attention(out, q, k, v, type, keys, ROWS, HEADS, KV, d);
+    ck_attention_backward(dq, dk, dv, dout, q, k, v, type, keys, sets, 1, HEADS, KV, d);
+    free(q), free(dout), free(dq), free(dk), free(dv), free(k), free(v), free(out), free(angles);
+}
+
+#if !defined(CK_EMULATED)
+static void visit(void *context, size_t index) { ((int *)context)[index]++; }
+
+static void nested(void *context, size_t index) {
+    (void)context, (void)index;
+    ck_set_threads(ck_threads());
+    float x[40];
+    memset(x, 0, sizeof x);
+    uint16_t half[40], packed[1024];
+    ck_f32_to_bf16(half, x, 40), ck_pack_rows(packed, half, 0, 4, 10);
+    ck_matmul(x, 4, half, 2, 10, packed, 4, NULL, 0);
+}
+
+static void *call(void *unused) {
+    for (int i = 0; i < 200; i++) {
+        int counts[100] = {0};
+        ck_parallel_for(100, visit, counts);
+        for (int j = 0; j < 100; j++)
+            if (counts[j] != 1) __atomic_fetch_add(&failures, 1, __ATOMIC_RELAXED);
+        ck_parallel_for(5, nested, NULL);
+        ck_set_threads(1 + i % 4);
+    }
+    return unused;
+}
+#endif
+
+int main(int argc, char **argv) {
+    int quick = argc > 1 && strcmp(argv[1], "quick") == 0;
+    for (ck_isa_level level = CK_ISA_SCALAR; level <= CK_ISA_AVX512BF16; level++) {
+        if (!ck_set_isa(level)) {
+            printf("%s: skipped\n", ck_isa_name(level));
+            continue;
+        }
+        long before = compared;
+        static const size_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 60, 61};
+        static const size_t outputs[] = {1, 16, 17, 64, 100, 128, 130, 200}, columns[] = {2, 18, 66, 1026, 2100};
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+            for (size_t j = 0; j < sizeof outputs / sizeof *outputs; j++)
+                for (size_t l = 0; l < sizeof columns / sizeof *columns; l++) {
+                    size_t m = rows[i], n = outputs[j], k = columns[l];
+                    if (m * n * k > (quick ? 200000u : 3000000u)) continue;
+                    // 1e-19: products and sums around the least normal number.
+                    check_product(level, m, n, k, (i + j) % 5 == 4 ? 1e-19f : 2, (int)((i + j + l) % 3));
+                    check_product_nn(level, m, k, n, (i + j) % 5 == 4 ? 1e-19f : 2, (int)((i + j + l) % 2));
+                    if (n > 1) check_product_nn(level, m, k - 1, n - 1, 2, (int)((i + j + l) % 2));
+                }
+        printf("%s: %ld outputs compared\n", ck_isa_name(level), compared - before);
+#if !defined(CK_EMULATED)
+        for (size_t i = 1; i < 40; i++) exercise(i, 1 + i * 7 % 67);
+        exercise(3, 5000), exercise(70, 1025);
+        for (size_t d = 2; d <= 80; d += 26) exercise_attention(CK_F32, d), exercise_attention(CK_BF16, d);
+#endif
+    }
+#if !defined(CK_EMULATED)
+    pthread_t callers[4];
+    for (int i = 0; i < 4; i++)
+        if (pthread_create(&callers[i], NULL, call, NULL) != 0) return perror("pthread_create"), 1;
+    for (int i = 0; i < 4; i++) pthread_join(callers[i], NULL);
+#endif
+    printf(failures ? "FAILED: %ld\n" : "all as they should be\n", failures);
+    return failures != 0;
+}
