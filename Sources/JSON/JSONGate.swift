@@ -1,7 +1,8 @@
 /// The strict gate before json-c: one pass over the bytes that lets through RFC 8259 and nothing else.
 ///
 /// json-c, even when asked to be strict, keeps the last of two equal keys, cuts a key at `\u0000`, accepts `NaN`, single quotes, raw control
-/// characters and overlong UTF-8, replaces a lone surrogate and saturates an integer that does not fit. What passes here, it reads exactly.
+/// characters and overlong UTF-8, replaces a lone surrogate and saturates an integer that does not fit. Two things of RFC 8259 it gets wrong
+/// itself, and is given in another spelling: an escaped surrogate pair (version 0.16 loses one in 32) and `-0` (it drops the sign).
 struct JSONGate {
     private let text: UnsafeRawBufferPointer
     private let source: String
@@ -11,6 +12,9 @@ struct JSONGate {
     private var keys: [Key] = []
     /// Scratch: an open-addressing table of indices into `keys`, for the object that closes.
     private var slots: [Int32] = []
+    /// The text up to `respelledEnd` as json-c is to read it; empty, and `respelledEnd` where the value starts, if nothing had to be changed.
+    private var respelled: [UInt8] = []
+    private var respelledEnd = 0
 
     /// A key: where its first quote stands, and the hash of its decoded bytes.
     private struct Key {
@@ -18,17 +22,20 @@ struct JSONGate {
         let hash: Int
     }
 
-    /// Checks that the text is one JSON value and returns the range of its bytes, without the white space around it.
-    static func check(_ text: UnsafeRawBufferPointer, source: String, depth: Int) throws(JSONError) -> Range<Int> {
+    /// Checks that the text is one JSON value. Returns the range of its bytes, without the white space around it, and the bytes that say the
+    /// same to json-c; nil where it reads the text itself right.
+    static func check(_ text: UnsafeRawBufferPointer, source: String, depth: Int) throws(JSONError) -> (value: Range<Int>, respelled: [UInt8]?) {
         var gate = JSONGate(text: text, source: source, depthLimit: depth)
         if text.starts(with: [0xEF, 0xBB, 0xBF]) { throw gate.error(at: 0, "the text begins with a byte order mark; save it as UTF-8 without one") }
         gate.skipWhitespace()
         let start = gate.position
+        gate.respelledEnd = start
         try gate.value(depth: 0)
         let end = gate.position
         gate.skipWhitespace()
         guard gate.position == text.count else { throw gate.unexpected("the end of the text after the value") }
-        return start..<end
+        guard gate.respelledEnd > start else { return (start..<end, nil) }
+        return (start..<end, gate.respelled + text[gate.respelledEnd..<end])
     }
 
     private init(text: UnsafeRawBufferPointer, source: String, depthLimit: Int) {
@@ -128,6 +135,8 @@ struct JSONGate {
             guard position - first <= 18 || fitsInt64(first..<position, negative: negative) else {
                 throw error(at: start, "an integer that does not fit 64 bits")
             }
+            // No integer is -0.
+            if negative, text[first] == UInt8(ascii: "0") { respell(from: start, as: "-0.0".utf8) }
         } else {
             let spelling = String(decoding: text[start..<position], as: UTF8.self)
             guard let value = Double(spelling), value.isFinite else { throw error(at: start, "a number beyond the range of a 64-bit float") }
@@ -194,7 +203,9 @@ struct JSONGate {
                 throw error(at: start, "a lone surrogate in an escape")
             }
             position += 1
-            guard try codeUnit() & 0xFC00 == 0xDC00 else { throw error(at: start, "a lone surrogate in an escape") }
+            let low = try codeUnit()
+            guard low & 0xFC00 == 0xDC00 else { throw error(at: start, "a lone surrogate in an escape") }
+            respell(from: start, as: Self.utf8(high: unit, low: low))
         default:
             throw unexpected("one of \"\\/bfnrtu after a backslash")
         }
@@ -210,6 +221,14 @@ struct JSONGate {
             position += 1
         }
         return unit
+    }
+
+    /// The scalar of a surrogate pair.
+    private static func utf8(high: UInt32, low: UInt32) -> [UInt8] {
+        let scalar = 0x10000 + (high & 0x3FF) << 10 + low & 0x3FF
+        return [
+            UInt8(0xF0 | scalar >> 18), UInt8(0x80 | scalar >> 12 & 0x3F), UInt8(0x80 | scalar >> 6 & 0x3F), UInt8(0x80 | scalar & 0x3F),
+        ]
     }
 
     /// The length of the well-formed UTF-8 sequence here (Unicode, table 3-7), which is not ASCII; 0 if it is not one.
@@ -289,13 +308,14 @@ struct JSONGate {
             case UInt8(ascii: "r"): bytes.append(0x0D)
             case UInt8(ascii: "t"): bytes.append(0x09)
             case UInt8(ascii: "u"):
-                var scalar = decodedUnit(at: index)
+                let unit = decodedUnit(at: index)
                 index += 4
-                if scalar & 0xFC00 == 0xD800 {
-                    scalar = 0x10000 + (scalar & 0x3FF) << 10 + decodedUnit(at: index + 2) & 0x3FF
+                if unit & 0xFC00 == 0xD800 {
+                    bytes += Self.utf8(high: unit, low: decodedUnit(at: index + 2))
                     index += 6
+                } else if let scalar = Unicode.Scalar(unit) {
+                    bytes += UTF8.encode(scalar) ?? .init()
                 }
-                if let scalar = Unicode.Scalar(scalar) { bytes.append(contentsOf: UTF8.encode(scalar) ?? .init()) }
             case let byte: bytes.append(byte)
             }
         }
@@ -304,6 +324,15 @@ struct JSONGate {
 
     private func decodedUnit(at index: Int) -> UInt32 {
         text[index..<index + 4].reduce(0) { $0 << 4 | (hexDigit($1) ?? 0) }
+    }
+
+    // MARK: Other spelling
+
+    /// Gives json-c these bytes instead of the text from `start` to here.
+    private mutating func respell(from start: Int, as bytes: some Sequence<UInt8>) {
+        respelled += text[respelledEnd..<start]
+        respelled += bytes
+        respelledEnd = position
     }
 
     // MARK: Bytes

@@ -30,16 +30,20 @@ extension JSONValue {
         guard bytes.count <= limits.bytes else {
             throw JSONError(source: source, message: "the text has \(bytes.count) bytes, more than the \(limits.bytes) allowed")
         }
-        let document = try JSONGate.check(bytes, source: source, depth: limits.depth)
-        return try JSONDocument(UnsafeRawBufferPointer(rebasing: bytes[document]), source: source, depth: limits.depth).value
+        let (value, respelled) = try JSONGate.check(bytes, source: source, depth: limits.depth)
+        guard let respelled else {
+            return try JSONDocument(UnsafeRawBufferPointer(rebasing: bytes[value]), source: source, depth: limits.depth).value
+        }
+        return try respelled.withUnsafeBufferPointer { bytes throws(JSONError) in
+            try JSONDocument(UnsafeRawBufferPointer(bytes), source: source, depth: limits.depth).value
+        }
     }
 
     /// Reads one document from an array of bytes; see `parse(_:source:limits:)`.
     public static func parse(_ bytes: [UInt8], source: String, limits: JSONLimits = .init()) throws(JSONError) -> JSONValue {
-        let result = bytes.withUnsafeBytes { buffer in
-            Result { () throws(JSONError) in try parse(buffer, source: source, limits: limits) }
+        try bytes.withUnsafeBufferPointer { bytes throws(JSONError) in
+            try parse(UnsafeRawBufferPointer(bytes), source: source, limits: limits)
         }
-        return try result.get()
     }
 
     /// Reads one document from a regular file of at most `limits.bytes`; see `parse(_:source:limits:)`.
@@ -62,8 +66,7 @@ private struct JSONDocument: ~Copyable {
         if root == nil, json_tokener_get_error(tokener) == json_tokener_continue { root = json_tokener_parse_ex(tokener, "", 1) }
         let error = json_tokener_get_error(tokener)
         guard error == json_tokener_success else {
-            let offset = json_tokener_get_parse_end(tokener)
-            throw JSONError(source: source, text: text, offset: offset, message: String(cString: json_tokener_error_desc(error)))
+            throw JSONError(source: source, message: "json-c: " + String(cString: json_tokener_error_desc(error)))
         }
         self.root = root
     }

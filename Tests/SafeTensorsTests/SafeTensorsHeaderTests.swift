@@ -147,11 +147,11 @@ import Testing
     }
 
     @Test func shapesAndOffsetsAreIntegers() throws {
-        for shape in ["[-1]", "[1.0]", "[1e0]", "[\"1\"]", "[null]", "[[1]]"] {
+        for shape in ["[-1]", "[-0]", "[1.0]", "[1e0]", "[\"1\"]", "[null]", "[[1]]"] {
             try refuse("{\"a\":{\"dtype\":\"U8\",\"shape\":\(shape),\"data_offsets\":[0,1]}}", data: 1, saying: "shape is not made of integers")
         }
         try refuse(#"{"a":{"dtype":"U8","shape":[9223372036854775808],"data_offsets":[0,1]}}"#, data: 1, saying: "64 bits")
-        for offsets in ["[0]", "[0,1,1]", "[0,1.0]", "[\"0\",1]", "{}", "null", "[]"] {
+        for offsets in ["[0]", "[-0,1]", "[0,1,1]", "[0,1.0]", "[\"0\",1]", "{}", "null", "[]"] {
             try refuse("{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":\(offsets)}}", data: 1, saying: "data_offsets is")
         }
         for offsets in ["[1,0]", "[-1,0]"] {
