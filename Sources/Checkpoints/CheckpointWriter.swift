@@ -49,13 +49,14 @@ public struct CheckpointWriter {
     public func create(
         _ directory: String, from tensors: some TensorProvider, overwrite: Bool = false, progress: (Int, Int) -> Void = { _, _ in }
     ) throws(CheckpointError) {
+        try checkType(directory)
         var target = directory
         while target.utf8.count > 1, target.utf8.last == UInt8(ascii: "/") { target.removeLast() }
         var status = stat()
         let exists = lstat(target, &status) == 0
         if exists {
             guard overwrite else {
-                throw CheckpointError(path: directory, message: "it exists already; choose another name or allow it to be overwritten")
+                throw CheckpointError(path: directory, message: "it exists already; choose another name or allow it to be overwritten (--force)")
             }
             guard let files = CheckpointDirectory.plainFiles(of: target), files.contains("config.json") else {
                 throw CheckpointError(
@@ -64,7 +65,7 @@ public struct CheckpointWriter {
         }
         let partial = target + ".partial"
         CheckpointDirectory.remove(partial)
-        guard mkdir(partial, 0o755) == 0 else { throw CheckpointError(path: partial, doing: "cannot create", errno: errno) }
+        guard mkdir(partial, 0o755) == 0 else { throw CheckpointError(path: directory, doing: "cannot create", errno: errno) }
         do throws(CheckpointError) {
             try write(into: partial, from: tensors, progress: progress)
             try CheckpointDirectory.rename(partial, to: target, replacing: exists)
@@ -76,10 +77,7 @@ public struct CheckpointWriter {
 
     /// Writes into an existing directory, file by file, each under a temporary name, synced, renamed.
     public func write(into directory: String, from tensors: some TensorProvider, progress: (Int, Int) -> Void = { _, _ in }) throws(CheckpointError) {
-        guard layout == .safetensors || type == .bfloat16 else {
-            throw CheckpointError(
-                path: directory, message: "the packed layout holds bfloat16, not \(type.rawValue); write it as safetensors or in bfloat16")
-        }
+        try checkType(directory)
         for (name, bytes) in companions {
             guard CheckpointFormat.companionNames.contains(name) else {
                 throw CheckpointError(path: directory, message: "\"\(name)\" is not the name of a file that goes with a checkpoint")
@@ -90,6 +88,14 @@ public struct CheckpointWriter {
         // An index of a checkpoint that was here before would contradict the new file.
         unlink(directory + "/model.safetensors.index.json")
         try Self.write(Array(config.serialized(pretty: true).utf8) + [UInt8(ascii: "\n")], to: directory + "/config.json")
+    }
+
+    private func checkType(_ directory: String) throws(CheckpointError) {
+        guard layout == .safetensors || type == .bfloat16 else {
+            throw CheckpointError(
+                path: directory,
+                message: "the packed layout holds bfloat16, not \(type.rawValue); write it as safetensors or in bfloat16 (--dtype bfloat16)")
+        }
     }
 
     private func writeWeights(to path: String, from provider: some TensorProvider, progress: (Int, Int) -> Void) throws(CheckpointError) {

@@ -95,6 +95,11 @@ struct HuggingFaceSource: CheckpointSource {
         let single = try directory.member("model.safetensors")
         guard let indexPath = try directory.member("model.safetensors.index.json") else {
             guard let single else {
+                for pickle in ["pytorch_model.bin", "pytorch_model.bin.index.json"] where try directory.member(pickle) != nil {
+                    throw CheckpointError(
+                        path: directory.path,
+                        message: "the weights are a pickle (\(pickle)), which can run code and is not loaded; convert it to model.safetensors")
+                }
                 throw CheckpointError(path: directory.path, message: "there is neither model.safetensors nor model.safetensors.index.json here")
             }
             return [try SafeTensorsFile(opening: single)]

@@ -23,7 +23,7 @@ public struct Evaluation: Sendable {
         for first in stride(from: 0, to: dataset.rows.count, by: Self.batch) {
             let rows = Array(first..<min(first + Self.batch, dataset.rows.count))
             let prompts = try rows.map { row in
-                do { return try model.ids(of: dataset.rows[row].prompt) } catch { throw PromptError(message: "row \(row + 1): \(error)") }
+                do { return try model.ids(of: dataset.rows[row].prompt) } catch { throw dataset.failure(row: row, error) }
             }
             let requests = zip(rows, prompts).map { GenerationRequest(prompt: $1, stream: UInt64($0)) }
             for (index, completions) in model.model.generate(requests, parameters).enumerated() {

@@ -22,7 +22,10 @@ public struct SamplingParameters: Sendable, Equatable {
 
     /// What is wrong with the values, in words; `nil` when nothing is.
     public var problem: String? {
-        if !(temperature >= 0 && temperature < 1e6) { return "temperature is \(temperature), expected 0 (greedy) or a positive number" }
+        // Logits divided by less would leave the range in which FP32 has digits behind the point.
+        if !(temperature == 0 || temperature >= 1e-4 && temperature < 1e6) {
+            return "temperature is \(temperature), expected 0 (greedy) or a number of at least 0.0001"
+        }
         if !(topP > 0 && topP <= 1) { return "top_p is \(topP), expected a number above 0 and at most 1" }
         if topK < 0 { return "top_k is \(topK), expected 0 (off) or a positive number" }
         if !(minP >= 0 && minP <= 1) { return "min_p is \(minP), expected a number from 0 to 1" }

@@ -14,7 +14,12 @@ package struct ModelDirectory: Sendable {
 
     /// Fails when there is no such directory.
     package init(_ path: String) throws(SafeTensorsError) {
-        guard let resolved = Self.resolve(path) else { throw SafeTensorsError(path: path, doing: "cannot open", errno: errno) }
+        guard let resolved = Self.resolve(path) else {
+            if errno == ENOENT {
+                throw SafeTensorsError(path: path, message: "No such file or directory; give the path of a checkpoint that has been downloaded")
+            }
+            throw SafeTensorsError(path: path, doing: "cannot open", errno: errno)
+        }
         self.path = path
         self.resolved = resolved
     }

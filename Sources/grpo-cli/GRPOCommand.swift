@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Logging
 
 /// The program: one file a command in `Commands/`.
@@ -15,6 +16,9 @@ struct GRPOCommand: ParsableCommand {
         subcommands: [Train.self, Generate.self, Evaluate.self, Score.self, Tokenize.self, Convert.self, Inspect.self])
 
     static func main() {
+        // A full disk (a limit on file sizes included) is an error to be told; a reader of our output that has gone ends the program quietly.
+        signal(SIGXFSZ, SIG_IGN)
+        signal(SIGPIPE, SIG_DFL)
         LoggingSystem.bootstrap { _ in TerminalLog() }
         Self.main(nil)
     }

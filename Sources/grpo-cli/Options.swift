@@ -15,40 +15,45 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "What the products compute in: bfloat16 or float32.")
     var dtype: ComputeType = .bfloat16
 
-    @Option(help: "Threads; by default the CPUs this process may use.")
-    var threads: Int?
-
-    mutating func validate() throws {
-        if let threads, threads < 1 { throw ValidationError("--threads is \(threads), expected at least 1") }
-    }
+    @OptionGroup var threads: ThreadOptions
 
     func open() throws -> TextModel {
-        Qwen2Model.useThreads(threads)
+        Qwen2Model.useThreads(threads.count)
         return try TextModel(Checkpoint(opening: model), computeType: dtype)
     }
 }
 
-/// How tokens are chosen.
+/// How many threads compute.
+struct ThreadOptions: ParsableArguments {
+    @Option(name: .customLong("threads"), parsing: .unconditional, help: "Threads; by default the CPUs this process may use.")
+    var count: Int?
+
+    mutating func validate() throws {
+        if let count, !(1...4096).contains(count) { throw ValidationError("--threads is \(count), expected 1 to 4096") }
+    }
+}
+
+/// How tokens are chosen. `.unconditional`: a number may begin with a minus sign, and is then refused as what it is.
 struct SamplingOptions: ParsableArguments {
-    @Option(help: "Tokens of a completion at most.")
+    @Option(parsing: .unconditional, help: "Tokens of a completion at most.")
     var maxNewTokens = 256
 
-    @Option(help: "Divides the logits; 0 takes the most probable token.")
+    @Option(parsing: .unconditional, help: "Divides the logits; 0 takes the most probable token.")
     var temperature: Float = 0
 
-    @Option(help: "Keep the most probable tokens that reach this probability together.")
+    @Option(parsing: .unconditional, help: "Keep the most probable tokens that reach this probability together.")
     var topP: Float = 1
 
-    @Option(help: "Keep this many most probable tokens; 0 keeps all.")
+    @Option(parsing: .unconditional, help: "Keep this many most probable tokens; 0 keeps all.")
     var topK = 0
 
-    @Option(help: "Keep tokens at least this fraction as probable as the most probable one.")
+    @Option(parsing: .unconditional, help: "Keep tokens at least this fraction as probable as the most probable one.")
     var minP: Float = 0
 
-    @Option(help: "Divides the scores of tokens that occurred; 1 changes nothing.")
+    @Option(parsing: .unconditional, help: "Divides the scores of tokens that occurred; 1 changes nothing.")
     var repetitionPenalty: Float = 1
 
-    @Option(help: "Seed of the random numbers.")
+    @Option(parsing: .unconditional, help: "Seed of the random numbers.")
     var seed: UInt64 = 42
 
     var parameters: SamplingParameters {
@@ -69,8 +74,8 @@ struct SamplingOptions: ParsableArguments {
 }
 
 /// A line of JSON on standard output.
-func printJSON(_ members: [(key: String, value: JSONValue)]) {
-    print(JSONValue.object(JSONObject(members)).serialized())
+func printJSON(_ members: [(key: String, value: JSONValue)]) throws {
+    try StandardOutput.line(JSONValue.object(JSONObject(members)).serialized())
 }
 
 extension JSONValue {

@@ -36,7 +36,8 @@ struct Terminal {
         Self.write(text + "\n")
     }
 
-    static func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+    /// Whether anybody reads it changes nothing: an error here is passed over.
+    static func write(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data(text.utf8)) }
 
     static func seconds(_ duration: Duration) -> Double { duration / .seconds(1) }
 

@@ -78,22 +78,29 @@ public struct PromptDataset: Sendable {
         public var prompt: Prompt
         /// Every other column.
         public var columns: JSONObject
+        /// The line of the file, from 1; nil for a row made by hand.
+        public var line: Int?
 
         /// A row made by hand.
-        public init(prompt: Prompt, columns: JSONObject = JSONObject()) {
+        public init(prompt: Prompt, columns: JSONObject = JSONObject(), line: Int? = nil) {
             self.prompt = prompt
             self.columns = columns
+            self.line = line
         }
     }
 
     /// The rows in the order of the file.
     public let rows: [Row]
+    private let path: String?
 
     /// The columns that some row has beside the prompt.
     public var columnNames: Set<String> { Set(rows.flatMap { $0.columns.members.map(\.key) }) }
 
     /// A dataset made by hand.
-    public init(rows: [Row]) { self.rows = rows }
+    public init(rows: [Row]) {
+        self.rows = rows
+        path = nil
+    }
 
     /// Reads a file of one JSON object a line; blank lines are skipped.
     ///
@@ -112,13 +119,20 @@ public struct PromptDataset: Sendable {
                     message: "no column \"\(promptColumn)\", found \(columns.isEmpty ? "none" : columns); name it with dataset_prompt_column")
             }
             do {
-                rows.append(Row(prompt: try Prompt(value).with(systemPrompt: systemPrompt), columns: object.without(promptColumn)))
+                let prompt = try Prompt(value).with(systemPrompt: systemPrompt)
+                rows.append(Row(prompt: prompt, columns: object.without(promptColumn), line: line.number))
             } catch {
                 throw FileError(path: path, line: line.number, message: "the prompt in column \"\(promptColumn)\" \(error.words)")
             }
         }
         guard !rows.isEmpty else { throw FileError(path: path, message: "the file has no rows, expected one JSON object a line") }
         self.rows = rows
+        self.path = path
+    }
+
+    /// What is wrong with a row, told with its file and line.
+    func failure(row: Int, _ error: some Error) -> FileError {
+        FileError(path: path ?? "dataset", line: rows[row].line ?? row + 1, message: "\(error)")
     }
 }
 

@@ -47,7 +47,8 @@ enum WholeFile {
         let reason = errno
         var status = stat()
         if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return }
-        throw FileError(path: path, message: "cannot make this directory: \(String(cString: strerror(reason)))")
+        let words = reason == EEXIST ? "a file has this name" : String(cString: strerror(reason))
+        throw FileError(path: path, message: "cannot make this directory: \(words)")
     }
 
     /// Writes everything to an open file, whatever `write` accepts at a time.

@@ -30,9 +30,15 @@ public struct MetricsLog: ~Copyable {
 
     deinit { close(file) }
 
-    /// Adds a line and waits until it is on the disk.
+    /// Adds a line and waits until it is on the disk; one that does not fit on it is taken back.
     public func append(_ line: JSONObject) throws(FileError) {
-        try WholeFile.writeAll(Array(JSONValue.object(line).serialized().utf8) + [0x0A], to: file, path: path)
+        let end = lseek(file, 0, SEEK_END)
+        do {
+            try WholeFile.writeAll(Array(JSONValue.object(line).serialized().utf8) + [0x0A], to: file, path: path)
+        } catch {
+            _ = ftruncate(file, end)
+            throw error
+        }
         guard fsync(file) == 0 else { throw WholeFile.failure(path, "cannot sync") }
     }
 

@@ -56,6 +56,9 @@ public final class GRPOTrainer {
         schedule = configuration.schedule(steps: plan.totalSteps)
     }
 
+    /// Refuses an `output_dir` that already holds a run, as `train()` does, before a model is opened for it.
+    public static func checkOutput(_ configuration: GRPOConfiguration) throws { _ = try RunDirectory.check(configuration) }
+
     /// Runs to the last optimizer step and writes the final model.
     /// - Throws: `FileError` and `CheckpointError` from writing, `RewardError` from a reward function.
     public func train() throws {

@@ -31,7 +31,7 @@ public final class RolloutSource {
                 }
                 return ids
             } catch {
-                throw FileError(path: configuration.dataset ?? "dataset", message: "row \(index + 1): \(error)")
+                throw dataset.failure(row: index, error)
             }
         }
         longestPrompt = promptIDs.map(\.count).max() ?? 0

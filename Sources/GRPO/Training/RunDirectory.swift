@@ -14,12 +14,18 @@ struct RunDirectory: ~Copyable {
         self.metrics = metrics
     }
 
-    private static func prepare(_ configuration: GRPOConfiguration) throws -> String {
+    /// The path of `output_dir`, if a run may begin there.
+    static func check(_ configuration: GRPOConfiguration) throws -> String {
         guard let path = configuration.outputDirectory else { throw ConfigurationError(message: "output_dir is missing: say where the run's files go") }
-        try WholeFile.makeDirectories(path)
         guard !WholeFile.exists("\(path)/metrics.jsonl") else {
             throw FileError(path: path, message: "already holds a run (metrics.jsonl): choose another output_dir or remove it")
         }
+        return path
+    }
+
+    private static func prepare(_ configuration: GRPOConfiguration) throws -> String {
+        let path = try check(configuration)
+        try WholeFile.makeDirectories(path)
         try WholeFile.write(Array(configuration.resolvedYAML.utf8), to: "\(path)/config.yaml")
         return path
     }

@@ -44,11 +44,11 @@ struct Evaluate: ParsableCommand {
         let lengths = evaluation.rollouts.map(\.ids.count)
         let means = evaluation.rewards.metrics + [("completions/mean_length", Double(lengths.reduce(0, +)) / Double(lengths.count))]
         guard json else {
-            print("\(lengths.count) completions")
-            for (name, value) in means { print("\(name): \(value)") }
+            try StandardOutput.line("\(lengths.count) completions")
+            for (name, value) in means { try StandardOutput.line("\(name): \(value)") }
             return
         }
-        for rollout in evaluation.rollouts { print(JSONValue.object(rollout.json).serialized()) }
-        printJSON(means.map { ($0.name, $0.value.isFinite ? .number($0.value) : .null) })
+        for rollout in evaluation.rollouts { try StandardOutput.line(JSONValue.object(rollout.json).serialized()) }
+        try printJSON(means.map { ($0.name, $0.value.isFinite ? .number($0.value) : .null) })
     }
 }

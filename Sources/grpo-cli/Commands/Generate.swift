@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import GRPO
 import JSON
 import Qwen2
@@ -25,7 +24,7 @@ struct Generate: ParsableCommand {
     @Option(parsing: .singleValue, help: "End a completion before this text; may be given several times.")
     var stop: [String] = []
 
-    @Option(name: [.customLong("num-return")], help: "Completions a prompt.")
+    @Option(name: [.customLong("num-return")], parsing: .unconditional, help: "Completions a prompt.")
     var count = 1
 
     @Flag(help: "Go on after an end-of-sequence token.")
@@ -34,28 +33,53 @@ struct Generate: ParsableCommand {
     @Flag(help: "A JSON object a completion: prompt_ids, ids, logprobs, text, finish_reason.")
     var json = false
 
-    func validate() throws {
-        if (prompt == nil) == (input == nil) { throw ValidationError("give either --prompt TEXT or --input FILE") }
-        if count < 1 { throw ValidationError("--num-return is \(count), expected at least 1") }
-        if stop.contains("") { throw ValidationError("--stop is empty, expected text") }
-    }
+    /// Completions that are decoded together: more would hardly be faster, and memory is bounded however many are wanted.
+    private static let batch = 64
 
     func run() throws {
-        let prompts = try input.map { try PromptDataset(path: $0).rows.map(\.prompt) } ?? [.text(prompt ?? "")]
+        try check()
+        let rows = try input.map { try PromptDataset(path: $0).rows } ?? [PromptDataset.Row(prompt: .text(prompt ?? ""))]
         let text = try model.open()
-        let requests = try prompts.enumerated().map { row, prompt in
+        let prompts = try rows.map { row in
             do {
-                return GenerationRequest(prompt: try text.ids(of: asked(prompt)), count: count, stream: UInt64(row * count))
+                return try text.ids(of: asked(row.prompt))
             } catch {
-                throw input.map { FileError(path: $0, message: "row \(row + 1): \(error)") } ?? error as any Error
+                throw input.map { FileError(path: $0, line: row.line, message: "\(error)") } ?? error as any Error
             }
         }
         var parameters = sampling.parameters
         if !ignoreEos { parameters.endTokens = text.endTokens }
+        var waiting = prompts.enumerated().flatMap { row, prompt in
+            stride(from: 0, to: count, by: Self.batch).map { first in
+                GenerationRequest(prompt: prompt, count: min(Self.batch, count - first), stream: UInt64(row) * UInt64(count) + UInt64(first))
+            }
+        }[...]
+        while !waiting.isEmpty {
+            var requests = [waiting.removeFirst()]
+            var size = requests[0].count
+            while let next = waiting.first, size + next.count <= Self.batch {
+                size += next.count
+                requests.append(waiting.removeFirst())
+            }
+            try generate(requests, of: prompts.count * count, text, parameters)
+        }
+    }
 
+    /// Here and not in `validate`, so that a mistyped option is what the user hears of first.
+    private func check() throws {
+        if (prompt == nil) == (input == nil) { throw ValidationError("give either --prompt TEXT or --input FILE") }
+        if prompt == "" { throw ValidationError("--prompt is empty, expected text") }
+        if !(1...1_000_000).contains(count) { throw ValidationError("--num-return is \(count), expected 1 to 1000000") }
+        if stop.contains("") { throw ValidationError("--stop is empty, expected text") }
+        if raw && system != nil { throw ValidationError("--system goes through the chat template, which --raw leaves out: give one of them") }
+    }
+
+    /// Decodes some of the `total` completions and prints them.
+    private func generate(_ requests: [GenerationRequest], of total: Int, _ text: TextModel, _ parameters: SamplingParameters) throws {
         // A single completion is shown as it is made.
-        let streams = !json && requests.count == 1 && count == 1
-        var followed = requests.map { _ in (0..<count).map { _ in CompletionText(text.tokenizer, stop: stop) } }
+        let streams = !json && total == 1
+        var unwritten: FileError?
+        var followed = requests.map { request in (0..<request.count).map { _ in CompletionText(text.tokenizer, stop: stop) } }
         var terminal = Terminal()
         let started = ContinuousClock.now
         let completions = text.model.generate(
@@ -63,8 +87,10 @@ struct Generate: ParsableCommand {
             shouldStop: { request, completion, ids in
                 guard streams || !stop.isEmpty, let id = ids.last else { return false }
                 let piece = followed[request][completion].append(id)
-                if streams { FileHandle.standardOutput.write(Data(piece.utf8)) }
-                return followed[request][completion].isStopped
+                if streams {
+                    do throws(FileError) { try StandardOutput.write(piece) } catch { unwritten = error }
+                }
+                return followed[request][completion].isStopped || unwritten != nil
             },
             progress: { state in
                 if !streams {
@@ -73,10 +99,11 @@ struct Generate: ParsableCommand {
                 }
             })
         terminal.clear()
+        if let unwritten { throw unwritten }
         for (index, request) in requests.enumerated() {
             for (place, completion) in completions[index].enumerated() {
                 if streams {
-                    print(followed[index][place].finish())
+                    try StandardOutput.line(followed[index][place].finish())
                     continue
                 }
                 var decoded = text.text(of: completion.ids)
@@ -85,11 +112,11 @@ struct Generate: ParsableCommand {
                     decoded = followed[index][place].text
                 }
                 guard json else {
-                    print(decoded)
-                    if requests.count > 1 || count > 1 { print("---") }
+                    try StandardOutput.line(decoded)
+                    if total > 1 { try StandardOutput.line("---") }
                     continue
                 }
-                printJSON([
+                try printJSON([
                     ("prompt_ids", .ids(request.prompt)), ("ids", .ids(completion.ids)), ("logprobs", .floats(completion.logprobs)),
                     ("text", .string(decoded)), ("finish_reason", .string(completion.finishReason.rawValue)),
                 ])

@@ -22,21 +22,22 @@ struct Inspect: ParsableCommand {
                         ("name", .string(tensor.name)), ("shape", .array(tensor.shape.map { .integer(Int64($0)) })), ("storage", .string(tensor.storage)),
                     ]))
             }
-            printJSON([
+            try printJSON([
                 ("path", .string(path)), ("format", .string("\(checkpoint.format)")), ("config", checkpoint.config),
                 ("files", .array(checkpoint.companionNames.map { .string($0) })), ("tensors", .array(tensors)),
             ])
             return
         }
-        print("\(path): \(checkpoint.format), \(checkpoint.tensors.count) tensors, \(checkpoint.tensors.reduce(0) { $0 + $1.count }) weights")
-        do {
-            let shape = try Qwen2Configuration(checkpoint.config, path: path)
-            print(
+        let count = checkpoint.tensors.reduce(0) { $0 + $1.count }
+        try StandardOutput.line("\(path): \(checkpoint.format), \(checkpoint.tensors.count) tensors, \(count) weights")
+        switch Result(catching: { try Qwen2Configuration(checkpoint.config, path: path) }) {
+        case .success(let shape):
+            try StandardOutput.line(
                 "qwen2: \(shape.layerCount) layers, hidden \(shape.hiddenSize), intermediate \(shape.intermediateSize), \(shape.headCount) heads "
                     + "(\(shape.keyValueHeadCount) key/value) of \(shape.headSize), vocabulary \(shape.vocabularySize), context \(shape.contextLength), "
                     + (shape.tiesEmbeddings ? "tied embeddings" : "separate head"))
-        } catch {
-            print("not a model this program runs: \(error)")
+        case .failure(let error):
+            try StandardOutput.line("not a model this program runs: \(error)")
         }
         var storages: [(name: String, tensors: Int, weights: Int)] = []
         for tensor in checkpoint.tensors {
@@ -47,10 +48,10 @@ struct Inspect: ParsableCommand {
                 storages.append((tensor.storage, 1, tensor.count))
             }
         }
-        for storage in storages { print("  \(storage.name): \(storage.tensors) tensors, \(storage.weights) weights") }
-        print("files: \(checkpoint.companionNames.isEmpty ? "none" : checkpoint.companionNames.joined(separator: ", "))")
+        for storage in storages { try StandardOutput.line("  \(storage.name): \(storage.tensors) tensors, \(storage.weights) weights") }
+        try StandardOutput.line("files: \(checkpoint.companionNames.isEmpty ? "none" : checkpoint.companionNames.joined(separator: ", "))")
         for tensor in checkpoint.tensors {
-            print("  \(tensor.name)  \(tensor.shape.map(String.init).joined(separator: " x "))  \(tensor.storage)")
+            try StandardOutput.line("  \(tensor.name)  \(tensor.shape.map(String.init).joined(separator: " x "))  \(tensor.storage)")
         }
     }
 }

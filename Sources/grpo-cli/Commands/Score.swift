@@ -35,7 +35,7 @@ struct Score: ParsableCommand {
             let logprobs = text.model.score([group]).logprobs
             let mean = logprobs.reduce(0.0) { $0 + Double($1) } / Double(max(logprobs.count, 1))
             terminal.clear()
-            printJSON([("ids", .ids(ids)), ("logprobs", .floats(logprobs)), ("perplexity", .number(exp(-mean)))])
+            try printJSON([("ids", .ids(ids)), ("logprobs", .floats(logprobs)), ("perplexity", .number(exp(-mean)))])
             terminal.update("\(index + 1) of \(rows.count) rows")
         }
         terminal.clear()

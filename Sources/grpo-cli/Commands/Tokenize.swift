@@ -21,14 +21,14 @@ struct Tokenize: ParsableCommand {
         let tokenizer = try open()
         let input = try read()
         guard decode else {
-            print(JSONValue.ids(tokenizer.encode(utf8: input)).serialized())
+            try StandardOutput.line(JSONValue.ids(tokenizer.encode(utf8: input)).serialized())
             return
         }
         let json = try JSONValue.parse(input, source: file ?? "standard input")
         guard let ids = json.array?.map({ $0.int.flatMap(Int32.init(exactly:)) }), !ids.contains(nil) else {
             throw FileError(path: file ?? "standard input", message: "expected a JSON array of token ids")
         }
-        FileHandle.standardOutput.write(Data(tokenizer.decode(ids.compactMap(\.self)).utf8))
+        try StandardOutput.write(tokenizer.decode(ids.compactMap(\.self)))
     }
 
     /// The tokenizer alone: a directory needs no weights for it.

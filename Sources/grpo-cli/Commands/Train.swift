@@ -12,6 +12,9 @@ struct Train: ParsableCommand {
         discussion: """
             Keys are TRL's own, from a YAML file and, over it, from flags: --learning_rate 1e-6 or --learning-rate 1e-6. The run's directory (output_dir) \
             gets metrics.jsonl, every completion, and the trained model.
+
+            The keys, and what they are when they are not given:
+            \(GRPOConfiguration.fields.map { "  --\($0.name)  \($0.help) (\($0.defaultYAML))" }.joined(separator: "\n"))
             """)
 
     @Option(help: "A YAML file of TRL's keys.")
@@ -20,8 +23,7 @@ struct Train: ParsableCommand {
     @Option(help: "Train on the recorded rollouts of this directory instead of generating.")
     var replay: String?
 
-    @Option(help: "Threads; by default the CPUs this process may use.")
-    var threads: Int?
+    @OptionGroup var threads: ThreadOptions
 
     @Argument(parsing: .allUnrecognized, help: "--key value ... for any key of TRL's GRPOConfig.")
     var overrides: [String] = []
@@ -31,13 +33,18 @@ struct Train: ParsableCommand {
         var configuration = GRPOConfiguration()
         var notices: [String] = []
         if let config { notices += try configuration.read(yaml: config) }
-        notices += try configuration.apply(GRPOConfiguration.overrides(from: overrides))
+        do {
+            notices += try configuration.apply(GRPOConfiguration.overrides(from: overrides))
+        } catch {
+            throw ValidationError("\(error)")
+        }
         for notice in notices { logger.info("\(notice)") }
         try configuration.validate(
             requiring: ["model_name_or_path", "output_dir"] + (replay == nil ? ["dataset_name", "reward_funcs"] : []))
-        let threads = Qwen2Model.useThreads(threads)
+        let threads = Qwen2Model.useThreads(threads.count)
 
-        // What can be wrong is found before the gigabytes are read: the rewards and the dataset, then the batches.
+        // What can be wrong is found before the gigabytes are read: the directory, the rewards and the dataset, then the batches.
+        try GRPOTrainer.checkOutput(configuration)
         let rewards = replay == nil ? try WeightedRewards(configuration) : nil
         let dataset =
             try configuration.dataset.flatMap { path in
@@ -70,7 +77,7 @@ struct Train: ParsableCommand {
                 + "\(Terminal.bytes(memory.cache)), head \(Terminal.bytes(memory.head)).\n")
         try trainer.train()
         display.finish()
-        print(configuration.outputDirectory ?? "")
+        try StandardOutput.line(configuration.outputDirectory ?? "")
     }
 }
 
