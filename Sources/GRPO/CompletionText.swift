@@ -35,10 +35,11 @@ public struct CompletionText: Sendable {
             bytes = Array(bytes[..<found])
         } else if !atEnd {
             // Hold back the longest end that some stop string begins with.
-            let longest = stop.map { word in
-                let word = Array(word.utf8)
-                return (0..<word.count).reversed().first { bytes.count >= $0 && bytes.suffix($0).elementsEqual(word.prefix($0)) } ?? 0
-            }.max() ?? 0
+            let longest =
+                stop.map { word in
+                    let word = Array(word.utf8)
+                    return (0..<word.count).reversed().first { bytes.count >= $0 && bytes.suffix($0).elementsEqual(word.prefix($0)) } ?? 0
+                }.max() ?? 0
             held = String(decoding: bytes.suffix(longest), as: UTF8.self)
             bytes.removeLast(longest)
         }

@@ -61,8 +61,12 @@ public struct ScoreRows: Sendable {
         }
         let vocabulary = Int32(clamping: model.model.configuration.vocabularySize)
         let all = group.prompt + group.completions[0]
-        guard !group.prompt.isEmpty, !group.completions[0].isEmpty else { throw PromptError(message: "has nothing to score, expected at least two tokens") }
-        if let id = all.first(where: { $0 < 0 || $0 >= vocabulary }) { throw PromptError(message: "has the id \(id), the model has 0 to \(vocabulary - 1)") }
+        guard !group.prompt.isEmpty, !group.completions[0].isEmpty else {
+            throw PromptError(message: "has nothing to score, expected at least two tokens")
+        }
+        if let id = all.first(where: { $0 < 0 || $0 >= vocabulary }) {
+            throw PromptError(message: "has the id \(id), the model has 0 to \(vocabulary - 1)")
+        }
         guard all.count <= model.model.configuration.contextLength else {
             throw PromptError(message: "has \(all.count) tokens, the model's context holds \(model.model.configuration.contextLength)")
         }

@@ -47,7 +47,8 @@ public final class TextModel {
         guard tokenizer.vocabularySize <= model.configuration.vocabularySize else {
             throw CheckpointError(
                 path: checkpoint.path,
-                message: "tokenizer.json has \(tokenizer.vocabularySize) ids, the embedding \(model.configuration.vocabularySize) rows: they belong to "
+                message:
+                    "tokenizer.json has \(tokenizer.vocabularySize) ids, the embedding \(model.configuration.vocabularySize) rows: they belong to "
                     + "different models")
         }
     }

@@ -67,8 +67,9 @@ extension Qwen2Model {
     }
 
     /// One decoder layer: x += attention(norm(x)), then x += mlp(norm(x)).
-    func forward(_ layer: DecoderLayer, _ rows: DecoderRows, x: UnsafeMutablePointer<Float>, store: KeyValueStore, activations a: LayerActivations, keep: Bool)
-    {
+    func forward(
+        _ layer: DecoderLayer, _ rows: DecoderRows, x: UnsafeMutablePointer<Float>, store: KeyValueStore, activations a: LayerActivations, keep: Bool
+    ) {
         let (count, hidden, intermediate) = (rows.count, configuration.hiddenSize, configuration.intermediateSize)
         let normed = workspace.normed.raw(byteCount: count * hidden * computeType.byteCount)
         let delta = workspace.delta.floats(count: count * hidden)

@@ -50,7 +50,8 @@ public struct Qwen2Configuration: Sendable, Equatable {
 
         let type = json["model_type"]?.string
         guard type == "qwen2" else {
-            throw fail("`model_type` is \(json["model_type"]?.serialized() ?? "missing"), expected \"qwen2\": this program opens Qwen2 and Qwen2.5 models")
+            throw fail(
+                "`model_type` is \(json["model_type"]?.serialized() ?? "missing"), expected \"qwen2\": this program opens Qwen2 and Qwen2.5 models")
         }
         if let method = json["quantization_config"], !method.isNull {
             throw fail("`quantization_config` is set: quantised weights are not read yet, use the checkpoint they were made from")

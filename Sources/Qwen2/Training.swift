@@ -12,7 +12,10 @@ public final class ForwardPass {
     let output: GrowingBuffer
     let normed: GrowingBuffer
 
-    init(statistics: TokenStatistics, packed: PackedGroups, temperature: Float, layers: [LayerActivations], output: GrowingBuffer, normed: GrowingBuffer) {
+    init(
+        statistics: TokenStatistics, packed: PackedGroups, temperature: Float, layers: [LayerActivations], output: GrowingBuffer,
+        normed: GrowingBuffer
+    ) {
         self.statistics = statistics
         self.packed = packed
         self.temperature = temperature

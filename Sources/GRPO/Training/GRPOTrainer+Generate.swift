@@ -42,9 +42,11 @@ extension GRPOTrainer {
         parameters.seed = UInt64(configuration.seed)
         let requests = rows.map { GenerationRequest(prompt: promptIDs[$0], count: plan.generations, stream: UInt64($0 * plan.generations)) }
         let total = rows.count * plan.generations
-        let completions = policy.model.generate(requests, parameters, generation: UInt32(truncatingIfNeeded: step), progress: { state in
-            self.progress(.generating(step: step, tokens: state.tokens, active: state.active, completions: total))
-        })
+        let completions = policy.model.generate(
+            requests, parameters, generation: UInt32(truncatingIfNeeded: step),
+            progress: { state in
+                self.progress(.generating(step: step, tokens: state.tokens, active: state.active, completions: total))
+            })
         return zip(rows, completions).enumerated().flatMap { group, item in
             item.1.map { completion in
                 Rollout(

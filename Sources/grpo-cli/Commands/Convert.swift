@@ -56,6 +56,7 @@ struct Convert: ParsableCommand {
         }
         Terminal.write(
             "\(destination): \(checkpoint.tensors.count) tensors, \(count) weights in \(type.rawValue), \(Terminal.bytes(written))"
-                + (to == .packed ? String(format: " (%.1f %% of %@)", 100 * Double(written) / Double(max(plain, 1)), Terminal.bytes(plain)) : "") + "\n")
+                + (to == .packed ? String(format: " (%.1f %% of %@)", 100 * Double(written) / Double(max(plain, 1)), Terminal.bytes(plain)) : "")
+                + "\n")
     }
 }
