@@ -1,14 +1,6 @@
 internal import JSON
 internal import SafeTensors
 
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#elseif canImport(Darwin)
-    internal import Darwin
-#endif
-
 /// A directory as Hugging Face lays it out: config.json, companions, and model.safetensors or the files that its index names.
 struct HuggingFaceSource: CheckpointSource {
     let format: CheckpointFormat
@@ -68,7 +60,7 @@ struct HuggingFaceSource: CheckpointSource {
                     message: "stored as \(tensor.storage), which cannot be read as weights here; expected F32, F16 or BF16")
             }
             let size = tensor.rowLength * stored.byteCount
-            try file.withBytes(of: place) { bytes throws(CheckpointError) in
+            try file.withPresentBytes(of: place) { bytes throws(CheckpointError) in
                 let part = UnsafeRawBufferPointer(rebasing: bytes[rows.lowerBound * size..<rows.upperBound * size])
                 try ElementConversion.convert(part, from: stored, to: type, into: buffer, of: tensor.name, path: file.path)
             }
@@ -76,7 +68,12 @@ struct HuggingFaceSource: CheckpointSource {
     }
 
     func companion(_ name: String) throws(CheckpointError) -> [UInt8] {
-        try Self.contents(of: directory.path + "/" + name, limit: Self.companionLimit)
+        let path = directory.path + "/" + name
+        do {
+            return try BoundedFile.read(path, limit: Self.companionLimit)
+        } catch {
+            throw CheckpointError(path: path, message: error.detail)
+        }
     }
 
     private static func config(_ path: String) throws(CheckpointError) -> JSONValue {
@@ -123,36 +120,19 @@ struct HuggingFaceSource: CheckpointSource {
             return (info, .packed(try PackedReader(of: tensor, in: file, count: info.count)))
         }
     }
-
-    /// The bytes of a regular file of at most `limit`.
-    private static func contents(of path: String, limit: Int) throws(CheckpointError) -> [UInt8] {
-        func failure() -> CheckpointError { CheckpointError(path: path, message: String(cString: strerror(errno))) }
-        let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard file >= 0 else { throw failure() }
-        defer { close(file) }
-        var status = stat()
-        guard fstat(file, &status) == 0 else { throw failure() }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw CheckpointError(path: path, message: "not a regular file") }
-        guard status.st_size <= limit else {
-            throw CheckpointError(path: path, message: "\(status.st_size) bytes, more than the \(limit) allowed")
-        }
-        var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
-        var count = 0
-        while count < bytes.count {
-            let got = bytes.withUnsafeMutableBytes { readBytes(of: file, into: UnsafeMutableRawBufferPointer(rebasing: $0[count...])) }
-            guard got >= 0 else { throw failure() }
-            guard got > 0 else { throw CheckpointError(path: path, message: "ended at byte \(count) of \(bytes.count) while it was read") }
-            count += got
-        }
-        return bytes
-    }
 }
 
-/// `read(2)`, again when a signal interrupts it.
-private func readBytes(of descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int {
-    while true {
-        let count = read(descriptor, buffer.baseAddress, buffer.count)
-        if count >= 0 || errno != EINTR { return count }
+extension SafeTensorsFile {
+    /// Gives `body` the bytes of a tensor, after a look whether the file still has them.
+    func withPresentBytes<Result>(
+        of tensor: SafeTensor, _ body: (UnsafeRawBufferPointer) throws(CheckpointError) -> Result
+    ) throws(CheckpointError) -> Result {
+        do {
+            try checkSize()
+        } catch {
+            throw CheckpointError(error)
+        }
+        return try withBytes(of: tensor, body)
     }
 }
 

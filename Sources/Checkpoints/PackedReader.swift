@@ -24,7 +24,7 @@ final class PackedReader: Sendable {
         self.file = file
         self.blob = blob
         self.count = count
-        self.chunks = try file.withBytes(of: blob) { bytes throws(CheckpointError) in
+        self.chunks = try file.withPresentBytes(of: blob) { bytes throws(CheckpointError) in
             let chunkCount = PackedLayout.chunkCount(count)
             // The caller has checked that the blob has a byte a weight, so this cannot overflow.
             let table = bytes.count - chunkCount * PackedLayout.tableEntry
@@ -74,7 +74,7 @@ final class PackedReader: Sendable {
     private func decoded(_ index: Int) throws(CheckpointError) -> [UInt16] {
         if let weights = last.withLock({ $0.index == index ? $0.weights : nil }) { return weights }
         let chunk = chunks[index]
-        let weights = try file.withBytes(of: blob) { bytes throws(CheckpointError) in
+        let weights = try file.withPresentBytes(of: blob) { bytes throws(CheckpointError) in
             let mantissas = chunk.frame.upperBound..<chunk.frame.upperBound + chunk.weights
             return try decode(UnsafeRawBufferPointer(rebasing: bytes[chunk.frame]), UnsafeRawBufferPointer(rebasing: bytes[mantissas]), index)
         }

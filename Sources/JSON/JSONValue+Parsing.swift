@@ -1,13 +1,5 @@
 internal import CJSONC
 
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#elseif canImport(Darwin)
-    internal import Darwin
-#endif
-
 /// How large a document may be.
 public struct JSONLimits: Sendable {
     /// The most bytes that are read; 2 GiB - 1 at the most.
@@ -48,7 +40,7 @@ extension JSONValue {
 
     /// Reads one document from a regular file of at most `limits.bytes`; see `parse(_:source:limits:)`.
     public static func parse(contentsOf path: String, limits: JSONLimits = .init()) throws(JSONError) -> JSONValue {
-        try parse(try readFile(path, limit: limits.bytes), source: path, limits: limits)
+        try parse(try BoundedFile.read(path, limit: limits.bytes), source: path, limits: limits)
     }
 }
 
@@ -58,10 +50,12 @@ private struct JSONDocument: ~Copyable {
 
     init(_ text: UnsafeRawBufferPointer, source: String, depth: Int) throws(JSONError) {
         // json-c counts one level for a scalar and refuses at its limit, hence two more than the gate.
-        guard let tokener = json_tokener_new_ex(Int32(depth + 2)) else { throw JSONError(source: source, message: "out of memory") }
+        guard let count = Int32(exactly: text.count), let tokener = json_tokener_new_ex(Int32(depth + 2)) else {
+            throw JSONError(source: source, message: "out of memory")
+        }
         defer { json_tokener_free(tokener) }
-        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8)
-        var root = json_tokener_parse_ex(tokener, text.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(text.count))
+        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT)
+        var root = json_tokener_parse_ex(tokener, text.baseAddress?.assumingMemoryBound(to: CChar.self), count)
         // A number that ends with the text could go on: a NUL tells json-c that it does not.
         if root == nil, json_tokener_get_error(tokener) == json_tokener_continue { root = json_tokener_parse_ex(tokener, "", 1) }
         let error = json_tokener_get_error(tokener)
@@ -91,7 +85,7 @@ private struct JSONDocument: ~Copyable {
             var entry = json_object_get_object(object)?.pointee.head
             while let member = entry?.pointee {
                 let key = member.k.assumingMemoryBound(to: CChar.self)
-                members.append((string(key, count: strlen(key)), value(of: OpaquePointer(member.v))))
+                members.append((String(cString: key), value(of: OpaquePointer(member.v))))
                 entry = member.next
             }
             return .object(JSONObject(members))
@@ -102,35 +96,4 @@ private struct JSONDocument: ~Copyable {
     private static func string(_ start: UnsafePointer<CChar>?, count: Int) -> String {
         String(decoding: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self)
     }
-}
-
-/// Reads a regular file of at most `limit` bytes.
-private func readFile(_ path: String, limit: Int) throws(JSONError) -> [UInt8] {
-    // Non-blocking, so that a named pipe cannot hold us; regular files do not care.
-    let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard file >= 0 else { throw JSONError(source: path, message: String(cString: strerror(errno))) }
-    defer { close(file) }
-    var status = stat()
-    guard fstat(file, &status) == 0 else { throw JSONError(source: path, message: String(cString: strerror(errno))) }
-    guard status.st_mode & S_IFMT == S_IFREG else { throw JSONError(source: path, message: "not a regular file") }
-    guard status.st_size <= limit else {
-        throw JSONError(source: path, message: "the file has \(status.st_size) bytes, more than the \(limit) allowed")
-    }
-    let size = Int(status.st_size)
-    var failure: Int32 = 0
-    let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-        while count < size {
-            let got = read(file, buffer.baseAddress! + count, size - count)
-            if got > 0 {
-                count += got
-            } else if got == 0 {
-                return
-            } else if errno != EINTR {
-                failure = errno
-                return
-            }
-        }
-    }
-    guard failure == 0 else { throw JSONError(source: path, message: String(cString: strerror(failure))) }
-    return bytes
 }

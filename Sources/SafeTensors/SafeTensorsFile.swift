@@ -35,6 +35,18 @@ public final class SafeTensorsFile: Sendable {
         metadata.first { $0.key.utf8.elementsEqual(key.utf8) }?.value
     }
 
+    /// Throws if the file is no longer as long as it was when it was opened.
+    ///
+    /// To read mapped bytes that another process has cut off ends this one with SIGBUS, so call this before `withBytes` on a file that others
+    /// may write to. What is cut off during `withBytes` is not seen.
+    public func checkSize() throws(SafeTensorsError) {
+        guard let size = mapping.presentSize, size >= mapping.bytes.count else {
+            let found = mapping.presentSize.map { "has \($0) bytes" } ?? "cannot be inspected"
+            throw SafeTensorsError(
+                path: path, message: "the file \(found), it had \(mapping.bytes.count) when it was opened; is it still being written?")
+        }
+    }
+
     /// Gives `body` the bytes of a tensor of this file: little-endian, row-major, not necessarily aligned, valid only during the call.
     public func withBytes<Result, Failure>(
         of tensor: SafeTensor, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result

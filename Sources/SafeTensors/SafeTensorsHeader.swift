@@ -65,7 +65,6 @@ struct SafeTensorsHeader {
     /// What the file is, if its first bytes belong to something people often have in place of a safetensors file.
     private static func foreignFormat(_ file: UnsafeRawBufferPointer) -> String? {
         let start = String(decoding: file.prefix(64), as: UTF8.self).lowercased()
-        if file.isEmpty { return "the file is empty" }
         if start.hasPrefix("version https://git-lfs") { return "this is a Git LFS pointer, not the weights; run 'git lfs pull'" }
         if start.hasPrefix("gguf") { return "this is a GGUF file; name it FILE.gguf to open it as one" }
         if start.hasPrefix("pk\u{3}\u{4}") || file.first == 0x80 {

@@ -50,6 +50,17 @@ import Testing
         }
     }
 
+    @Test(arguments: [("safetensors", CheckpointWriter.Layout.safetensors), ("packed", .packed)])
+    func aFileCutShortWhileOpenIsAnError(_ name: String, _ layout: CheckpointWriter.Layout) throws {
+        let checkpoint = try create(name, type: .bfloat16, layout: layout)
+        try #require(truncate(directory.path + "/" + name + "/model.safetensors", 8) == 0)
+        #expect {
+            try checkpoint.bytes(of: "model.embed_tokens.weight", as: .float32)
+        } throws: {
+            "\($0)".contains("has 8 bytes, it had")
+        }
+    }
+
     @Test func rowsAreReadAlone() throws {
         for layout in [CheckpointWriter.Layout.safetensors, .packed] {
             let checkpoint = try create("\(layout)", type: .bfloat16, layout: layout)

@@ -114,6 +114,19 @@ import Testing
         #expect(try SafeTensorsFile(opening: path).tensors.map(\.name) == ["b"])
     }
 
+    @Test func aFileCutShortWhileMappedIsSeen() throws {
+        try write([.init(name: "a", type: .u8, shape: [5000])])
+        let file = try SafeTensorsFile(opening: path)
+        try file.checkSize()
+        try #require(truncate(path, 4096) == 0)
+        do throws(SafeTensorsError) {
+            try file.checkSize()
+            Issue.record("accepted")
+        } catch {
+            #expect(error.message.contains("has 4096 bytes, it had"), "\(error)")
+        }
+    }
+
     @Test func aLinkAtThePartialNameIsNotFollowed() throws {
         let victim = try directory.file("victim", [1, 2, 3])
         try FileManager.default.createSymbolicLink(atPath: path + ".partial", withDestinationPath: victim)

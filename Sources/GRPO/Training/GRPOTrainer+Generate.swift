@@ -1,3 +1,4 @@
+internal import Logging
 internal import Qwen2
 
 extension GRPOTrainer {
@@ -66,6 +67,9 @@ extension GRPOTrainer {
             rollouts[index].advantage = advantages.values[place]
         }
         metrics.record("frac_reward_zero_std", advantages.zeroDeviationShare)
+        if advantages.zeroDeviationShare == 1 {
+            logger.warning("step \(rollouts.first?.step ?? 0): in every group all rewards are equal, so this generation teaches nothing")
+        }
     }
 
     private func record(_ rollouts: [Rollout], _ table: WeightedRewards.Table) {

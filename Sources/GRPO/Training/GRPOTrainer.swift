@@ -54,6 +54,13 @@ public final class GRPOTrainer {
         memory = MemoryEstimate(configuration, plan, model: policy.model.configuration, promptTokens: source.longestPrompt)
         optimizer = AdamW(policy.model.parameters)
         schedule = configuration.schedule(steps: plan.totalSteps)
+        if memory.total > MemoryEstimate.physical {
+            logger.warning(
+                """
+                the run may need \(memory.total / 1_000_000) MB, this machine has \(MemoryEstimate.physical / 1_000_000) MB: \
+                lower per_device_train_batch_size or max_completion_length if it is killed
+                """)
+        }
     }
 
     /// Refuses an `output_dir` that already holds a run, as `train()` does, before a model is opened for it.

@@ -1,5 +1,13 @@
 public import Qwen2
 
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
+
 /// The bytes that a run needs at its peak, by what they are for.
 public struct MemoryEstimate: Sendable {
     /// Weights as the forward pass reads them, FP32 masters, gradients, both moments of AdamW, and a reference model.
@@ -10,6 +18,9 @@ public struct MemoryEstimate: Sendable {
     public let cache: Int
     /// Logits and their gradient, a chunk at a time.
     public let head: Int
+
+    /// The bytes of memory that the machine has.
+    public static var physical: Int { sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE)) }
 
     /// Everything together.
     public var total: Int { model + activations + cache + head }

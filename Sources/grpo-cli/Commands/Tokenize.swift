@@ -17,18 +17,29 @@ struct Tokenize: ParsableCommand {
     @Flag(help: "The other way: a JSON array of ids becomes text.")
     var decode = false
 
+    @Flag(help: "Read the spelling of special tokens such as <|im_end|> as plain text.")
+    var noSpecial = false
+
+    @Flag(help: "With --decode: leave special tokens out of the text.")
+    var skipSpecialTokens = false
+
+    func validate() throws {
+        if decode, noSpecial { throw ValidationError("--no-special is about text that becomes ids; with --decode there is none") }
+        if !decode, skipSpecialTokens { throw ValidationError("--skip-special-tokens needs --decode") }
+    }
+
     func run() throws {
         let tokenizer = try open()
         let input = try read()
         guard decode else {
-            try StandardOutput.line(JSONValue.ids(tokenizer.encode(utf8: input)).serialized())
+            try StandardOutput.line(JSONValue.ids(tokenizer.encode(utf8: input, allowSpecial: !noSpecial)).serialized())
             return
         }
         let json = try JSONValue.parse(input, source: file ?? "standard input")
         guard let ids = json.array?.map({ $0.int.flatMap(Int32.init(exactly:)) }), !ids.contains(nil) else {
             throw FileError(path: file ?? "standard input", message: "expected a JSON array of token ids")
         }
-        try StandardOutput.write(tokenizer.decode(ids.compactMap(\.self)))
+        try StandardOutput.write(tokenizer.decode(ids.compactMap(\.self), skipSpecialTokens: skipSpecialTokens))
     }
 
     /// The tokenizer alone: a directory needs no weights for it.
