@@ -43,7 +43,7 @@ final class Workspace {
     private func launch(_ program: String, _ arguments: [String], input: String = "") throws -> Outcome {
         let streams = ".\(UUID().uuidString)"
         defer { for end in ["in", "out", "err"] { try? FileManager.default.removeItem(atPath: "\(path)/\(streams).\(end)") } }
-        let process = try start(program, arguments, streams: streams, input: input)
+        let process = try start(program, arguments: arguments, streams: streams, input: input)
         process.waitUntilExit()
         return Outcome(
             status: process.terminationStatus, signalled: process.terminationReason == .uncaughtSignal, output: try text("\(streams).out"),
@@ -51,7 +51,7 @@ final class Workspace {
     }
 
     /// Starts without waiting for the end; the streams are files, so that no full pipe can hold the program.
-    func start(_ program: String = Workspace.program, _ arguments: [String], streams: String, input: String = "") throws -> Process {
+    func start(_ program: String = Workspace.program, arguments: [String], streams: String, input: String = "") throws -> Process {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments
