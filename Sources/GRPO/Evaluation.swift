@@ -31,7 +31,8 @@ public struct Evaluation: Sendable {
                 rollouts.append(
                     Rollout(
                         step: 0, group: rows[index], prompt: dataset.rows[rows[index]].prompt, promptIDs: prompts[index], ids: completion.ids,
-                        logprobs: completion.logprobs, text: model.text(of: completion.ids), finishReason: completion.finishReason.rawValue, rewards: []))
+                        logprobs: completion.logprobs, text: model.text(of: completion.ids), finishReason: completion.finishReason.rawValue,
+                        rewards: []))
             }
             progress(rollouts.count, dataset.rows.count)
         }

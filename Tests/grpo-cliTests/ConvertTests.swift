@@ -85,11 +85,15 @@ import Testing
         "": ["train", "generate", "eval", "score", "tokenize", "convert", "inspect", "--version"],
         "train": ["--config", "--replay", "--threads", "--learning_rate", "--num_generations"],
         "generate": [
-            "--dtype", "--threads", "--max-new-tokens", "--temperature", "--top-p", "--top-k", "--min-p", "--repetition-penalty", "--seed", "--prompt",
+            "--dtype", "--threads", "--max-new-tokens", "--temperature", "--top-p", "--top-k", "--min-p", "--repetition-penalty", "--seed",
+            "--prompt",
             "--input", "--system", "--raw", "--stop", "--num-return", "--ignore-eos", "--json",
         ],
-        "eval": ["--dataset", "--reward-funcs", "--reward-weights", "--answer-column", "--system-prompt", "--json", "--temperature", "--seed", "--dtype"],
-        "score": ["--input", "--json", "--dtype", "--threads"], "tokenize": ["--decode"], "convert": ["--to", "--dtype", "--force"], "inspect": ["--json"],
+        "eval": [
+            "--dataset", "--reward-funcs", "--reward-weights", "--answer-column", "--system-prompt", "--json", "--temperature", "--seed", "--dtype",
+        ],
+        "score": ["--input", "--json", "--dtype", "--threads"], "tokenize": ["--decode"], "convert": ["--to", "--dtype", "--force"],
+        "inspect": ["--json"],
     ])
     func helpNamesEveryOption(_ command: String, _ words: [String]) throws {
         let outcome = try workspace.run((command.isEmpty ? [] : [command]) + ["--help"])

@@ -33,7 +33,8 @@ import Testing
         #expect(line["logprobs"]?.array?.count == ids.array?.count)
         #expect(line["logprobs"]?.array?.allSatisfy { ($0.double ?? 1) <= 0 } == true)
         #expect(try workspace.run("tokenize", "model", input: "The sea").json == [try #require(line["prompt_ids"])])
-        #expect(try workspace.run("tokenize", "model", "--decode", input: ids.serialized()).output == text)
+        let ordinary = JSONValue.array(try #require(ids.array).filter { ($0.int ?? 0) < 286 })
+        #expect(try workspace.run("tokenize", "model", "--decode", input: ordinary.serialized()).output == text)
     }
 
     @Test func greedyAndSeededTextsRepeat() throws {
@@ -67,20 +68,20 @@ import Testing
 
     /// Every id of this greedy text is one character, so any two of them are split over tokens.
     @Test func stopStringsEndTheTextBeforeThem() throws {
-        let whole = try #require(try sea("--ignore-eos").first)
+        let whole = try #require(try sea("--ignore-eos", "--max-new-tokens", "8").first)
         let text = Array(try #require(whole["text"]?.string).utf8)
         let ids = try #require(whole["ids"]?.array)
         try #require(text.count == ids.count && text.allSatisfy { $0 < 128 })
         let change = try #require(text.indices.dropFirst(2).first { text[$0] != text[$0 - 1] })
         let stop = String(decoding: text[change - 1...change], as: UTF8.self)
         let before = String(decoding: text[..<(change - 1)], as: UTF8.self)
-        let stopped = try #require(try sea("--ignore-eos", "--stop", "never", "--stop", stop).first)
+        let stopped = try #require(try sea("--ignore-eos", "--max-new-tokens", "8", "--stop", "never", "--stop", stop).first)
         #expect(stopped["text"]?.string == before)
         #expect(stopped["finish_reason"]?.string == "stop")
         #expect(stopped["ids"]?.array == Array(ids.prefix(change + 1)))
-        #expect(try outcome("--prompt", "The sea", "--ignore-eos", "--stop", stop).output == before + "\n")
+        #expect(try outcome("--prompt", "The sea", "--ignore-eos", "--max-new-tokens", "8", "--stop", stop).output == before + "\n")
         // One that never comes holds nothing back in the end.
-        #expect(try sea("--ignore-eos", "--stop", "\(stop)never") == [whole])
+        #expect(try sea("--ignore-eos", "--max-new-tokens", "8", "--stop", "\(stop)never") == [whole])
     }
 
     @Test func endTokensEndUnlessIgnored() throws {

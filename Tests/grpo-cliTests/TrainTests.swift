@@ -51,7 +51,8 @@ import Testing
         let metrics = try workspace.jsonLines("run/metrics.jsonl")
         #expect(metrics.compactMap { $0["step"]?.int } == [1, 2, 3])
         for name in [
-            "epoch", "loss", "grad_norm", "learning_rate", "reward", "reward_std", "rewards/length/mean", "rewards/length/std", "frac_reward_zero_std",
+            "epoch", "loss", "grad_norm", "learning_rate", "reward", "reward_std", "rewards/length/mean", "rewards/length/std",
+            "frac_reward_zero_std",
             "completions/mean_length", "completions/min_length", "completions/max_length", "completions/clipped_ratio",
             "completions/mean_terminated_length", "completions/min_terminated_length", "completions/max_terminated_length", "clip_ratio/low_mean",
             "clip_ratio/low_min", "clip_ratio/high_mean", "clip_ratio/high_max", "clip_ratio/region_mean", "entropy", "num_tokens", "step_time",
@@ -66,7 +67,9 @@ import Testing
         let again = try workspace.run("train", "--config", "run/config.yaml", "--output_dir", "again")
         #expect(again.status == 0, "\(again.errors)")
         try expectSameRun("run", "again")
-        #expect(try workspace.text("run/config.yaml").replacing("output_dir: \"run\"", with: "output_dir: \"again\"") == workspace.text("again/config.yaml"))
+        #expect(
+            try workspace.text("run/config.yaml").replacing("output_dir: \"run\"", with: "output_dir: \"again\"")
+                == workspace.text("again/config.yaml"))
         let help = try workspace.run("train", "--help").output
         for line in try workspace.text("run/config.yaml").split(separator: "\n") {
             let key = line.prefix { $0 != ":" }
@@ -85,7 +88,7 @@ import Testing
 
     /// Training on a run's own recording is that run; also when batches are trained on twice, over two epochs, with a reference model.
     @Test(arguments: [
-        [], ["--max_steps", "-1", "--num_train_epochs", "2", "--num_iterations", "2", "--steps_per_generation", "2", "--beta", "0.04", "--loss_type", "grpo"],
+        [], ["--max_steps", "16", "--num_iterations", "2", "--steps_per_generation", "2", "--beta", "0.04", "--loss_type", "grpo"],
     ])
     func replayIsTheRunItself(_ flags: [String]) throws {
         let run = try workspace.run(Workspace.training("run") + flags)
@@ -93,14 +96,17 @@ import Testing
         let outcome = try workspace.run("train", "--config", "run/config.yaml", "--output_dir", "replay", "--replay", "run/completions")
         #expect(outcome.status == 0, "\(outcome.errors)")
         try expectSameRun("run", "replay")
-        func losses(_ run: String) throws -> [JSONValue?] { try workspace.jsonLines("\(run)/metrics.jsonl").flatMap { [$0["loss"], $0["grad_norm"]] } }
+        func losses(_ run: String) throws -> [JSONValue?] {
+            try workspace.jsonLines("\(run)/metrics.jsonl").flatMap { [$0["loss"], $0["grad_norm"]] }
+        }
         #expect(try losses("run") == losses("replay"))
     }
 
     @Test func theResultIsAModelLikeAnyOther() throws {
         try train("run")
         func text(_ model: String) throws -> String {
-            let outcome = try workspace.run("generate", model, "--prompt", "The sea", "--raw", "--temperature", "1", "--max-new-tokens", "40", "--json")
+            let outcome = try workspace.run(
+                "generate", model, "--prompt", "The sea", "--raw", "--temperature", "1", "--max-new-tokens", "40", "--json")
             #expect(outcome.status == 0, "\(outcome.errors)")
             return outcome.output
         }
@@ -124,10 +130,13 @@ import Testing
     @Test(arguments: [1, 3, 5, 8])
     func anInterruptLeavesNoHalfFile(_ step: Int) throws {
         let process = try workspace.start(
-            arguments: Workspace.training("run") + ["--max_steps", "100000", "--save_strategy", "steps", "--save_steps", "2"], streams: ".interrupted")
+            arguments: Workspace.training("run") + ["--max_steps", "100000", "--save_strategy", "steps", "--save_steps", "2"], streams: ".interrupted"
+        )
         let deadline = Date(timeIntervalSinceNow: 20)
         while !workspace.exists("run/completions/step-00000\(step).jsonl"), process.isRunning, Date() < deadline { usleep(500) }
         process.interrupt()
+        while process.isRunning, Date() < deadline { usleep(10_000) }
+        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
         process.waitUntilExit()
         #expect(process.terminationReason == .uncaughtSignal && process.terminationStatus == SIGINT)
         let steps = try workspace.names("run/completions").filter { !$0.hasSuffix(".partial") }

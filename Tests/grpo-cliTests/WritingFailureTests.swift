@@ -19,7 +19,8 @@ import Testing
     @Test func aFullDiskWhileConverting() throws {
         for format in ["safetensors", "packed"] {
             expectRefusal(
-                try limited(40, ["convert", "model", "out", "--to", format, "--dtype", "bfloat16"]), "model.safetensors", "cannot write", "File too large")
+                try limited(40, ["convert", "model", "out", "--to", format, "--dtype", "bfloat16"]), "model.safetensors", "cannot write",
+                "File too large")
         }
         #expect(try workspace.names() == ["data.jsonl", "model"])
     }
@@ -44,7 +45,9 @@ import Testing
     @Test func aFullDiskInTheLogs() throws {
         var outcome = try limited(2, Workspace.training("early"))
         #expect(outcome.status == 1 && !outcome.signalled)
-        #expect(outcome.errorLines.last?.contains("early/completions/step-000001.jsonl.partial: cannot write: File too large") == true, "\(outcome.errors)")
+        #expect(
+            outcome.errorLines.last?.contains("early/completions/step-000001.jsonl.partial: cannot write: File too large") == true,
+            "\(outcome.errors)")
         #expect(try workspace.names("early/completions") == [])
         // Enough for every file of completions, but not for the metrics of all steps.
         outcome = try limited(16, Workspace.training("late", "--max_steps", "60"))
@@ -67,7 +70,9 @@ import Testing
     }
 
     @Test func aReaderThatGoesAway() throws {
-        for command in ["inspect model", "generate model --prompt x --raw --num-return 200 --temperature 1", "generate model --prompt x --raw", "--help"] {
+        for command in [
+            "inspect model", "generate model --prompt x --raw --num-return 200 --temperature 1", "generate model --prompt x --raw", "--help",
+        ] {
             let outcome = try workspace.bash("set -o pipefail; $G \(command) | head -0")
             #expect(outcome.errors == "", "\(outcome.errors)")
             #expect([0, 141].contains(outcome.status))

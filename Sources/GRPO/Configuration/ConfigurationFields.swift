@@ -23,7 +23,9 @@ extension GRPOConfiguration {
         // Generation
         .init("num_generations", \.generations, in: .atLeast(2), "completions a prompt: the size of a group"),
         .init("max_completion_length", \.maxCompletionLength, in: .atLeast(1), "longest completion, in tokens"),
-        .init("temperature", \.temperature, in: .init(words: "of at least 0.0001") { $0 >= 1e-4 }, "sampling temperature; also divides the logits in training"),
+        .init(
+            "temperature", \.temperature, in: .init(words: "of at least 0.0001") { $0 >= 1e-4 },
+            "sampling temperature; also divides the logits in training"),
         .init("top_p", \.topP, in: .positiveShare, "sample from the likeliest tokens of this total probability"),
         .init("top_k", \.topK, in: .atLeast(0), "sample from the k likeliest tokens; 0 is all"),
         .init("min_p", \.minP, in: .share, "sample from tokens at least this likely beside the likeliest"),

@@ -26,7 +26,8 @@ public final class RolloutSource {
                 let ids = try policy.ids(of: row.prompt)
                 guard ids.count + configuration.maxCompletionLength <= context else {
                     throw PromptError(
-                        message: "the prompt has \(ids.count) tokens, which with max_completion_length \(configuration.maxCompletionLength) is more than "
+                        message:
+                            "the prompt has \(ids.count) tokens, which with max_completion_length \(configuration.maxCompletionLength) is more than "
                             + "the model's context of \(context): shorten one of them")
                 }
                 return ids
@@ -55,7 +56,8 @@ public final class RolloutSource {
             throw ConfigurationError(message: "reward_weights has \(weights.count) numbers, expected \(names.count), one for each reward")
         }
         // A recorded batch is one generation over its own prompts: as many rows as all of them have.
-        plan = try BatchPlan(configuration, rows: configuration.generations == 0 ? 0 : batches.reduce(0) { $0 + $1.count } / configuration.generations)
+        plan = try BatchPlan(
+            configuration, rows: configuration.generations == 0 ? 0 : batches.reduce(0) { $0 + $1.count } / configuration.generations)
         let vocabulary = Int32(clamping: policy.model.configuration.vocabularySize)
         for ((_, path), batch) in zip(files, batches) {
             guard batch.count == plan.generationBatchSize else {

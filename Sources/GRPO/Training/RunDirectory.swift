@@ -16,7 +16,9 @@ struct RunDirectory: ~Copyable {
 
     /// The path of `output_dir`, if a run may begin there.
     static func check(_ configuration: GRPOConfiguration) throws -> String {
-        guard let path = configuration.outputDirectory else { throw ConfigurationError(message: "output_dir is missing: say where the run's files go") }
+        guard let path = configuration.outputDirectory else {
+            throw ConfigurationError(message: "output_dir is missing: say where the run's files go")
+        }
         guard !WholeFile.exists("\(path)/metrics.jsonl") else {
             throw FileError(path: path, message: "already holds a run (metrics.jsonl): choose another output_dir or remove it")
         }

@@ -19,7 +19,8 @@ struct Inspect: ParsableCommand {
             let tensors = checkpoint.tensors.map { tensor in
                 JSONValue.object(
                     JSONObject([
-                        ("name", .string(tensor.name)), ("shape", .array(tensor.shape.map { .integer(Int64($0)) })), ("storage", .string(tensor.storage)),
+                        ("name", .string(tensor.name)), ("shape", .array(tensor.shape.map { .integer(Int64($0)) })),
+                        ("storage", .string(tensor.storage)),
                     ]))
             }
             try printJSON([

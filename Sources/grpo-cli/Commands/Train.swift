@@ -48,7 +48,8 @@ struct Train: ParsableCommand {
         let rewards = replay == nil ? try WeightedRewards(configuration) : nil
         let dataset =
             try configuration.dataset.flatMap { path in
-                replay == nil ? try PromptDataset(path: path, promptColumn: configuration.promptColumn, systemPrompt: configuration.systemPrompt) : nil
+                replay == nil
+                    ? try PromptDataset(path: path, promptColumn: configuration.promptColumn, systemPrompt: configuration.systemPrompt) : nil
             }
         if let dataset, let rewards {
             try rewards.check(dataset)
