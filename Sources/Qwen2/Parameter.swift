@@ -16,8 +16,11 @@ public final class Parameter {
     let masterBuffer: AlignedBuffer?
     let gradientBuffer: AlignedBuffer?
 
+    private let type: ComputeType
+
     init(name: String, shape: [Int], type: ComputeType, trainable: Bool) {
         self.name = name
+        self.type = type
         self.shape = shape
         let count = shape.reduce(1, *)
         let isPacked = type == .bfloat16 && shape.count == 2
@@ -74,6 +77,7 @@ public final class Parameter {
                 (values.floats + first * rowLength).update(from: buffer.floats, count: elements)
             }
         }
+        if self.type == .bfloat16, let values { ck_round_to_bf16(values.floats, values.floats, count) }
     }
 
     /// Whole panels of rows, about four megabytes of them.

@@ -17,11 +17,13 @@ import Testing
     @Test func lines() throws {
         try workspace.write("bad.jsonl", "{\"prompt\":\"The sea\"}\n\n{\"prompt\": oops}\n")
         for outcome in [
-            try generate("--input", "bad.jsonl"), try workspace.run("score", "model", "--input", "bad.jsonl"), try train("--dataset_name", "bad.jsonl"),
+            try generate("--input", "bad.jsonl"), try workspace.run("score", "model", "--input", "bad.jsonl"),
+            try train("--dataset_name", "bad.jsonl"),
             try workspace.run("eval", "model", "--dataset", "bad.jsonl", "--reward-funcs", "length"),
         ].enumerated() {
             // `score` already refuses the first line, which has no completion.
-            expectRefusal(outcome.element, outcome.offset == 1 ? "bad.jsonl:1" : "bad.jsonl:3", outcome.offset == 1 ? "expected {\"text\"}" : "not valid JSON")
+            expectRefusal(
+                outcome.element, outcome.offset == 1 ? "bad.jsonl:1" : "bad.jsonl:3", outcome.offset == 1 ? "expected {\"text\"}" : "not valid JSON")
         }
         try workspace.write("bad.jsonl", "{\"text\":\"The sea\"}\n{\"prompt\":\"The\",\"completion\":7}\n")
         expectRefusal(try workspace.run("score", "model", "--input", "bad.jsonl"), "bad.jsonl:2", "expected")
@@ -69,7 +71,8 @@ import Testing
     @Test func samplingFlags() throws {
         for (flag, value, words) in [
             ("--temperature", "-1", "temperature is -1.0"), ("--temperature", "1e-30", "temperature is"), ("--temperature", "nan", "temperature is"),
-            ("--temperature", "hot", "'hot' is invalid"), ("--top-p", "0", "top_p is 0.0"), ("--top-p", "1.5", "top_p is 1.5"), ("--top-k", "-3", "top_k is -3"),
+            ("--temperature", "hot", "'hot' is invalid"), ("--top-p", "0", "top_p is 0.0"), ("--top-p", "1.5", "top_p is 1.5"),
+            ("--top-k", "-3", "top_k is -3"),
             ("--min-p", "2", "min_p is 2.0"), ("--repetition-penalty", "0", "repetition_penalty is 0.0"), ("--max-new-tokens", "0", "is 0"),
             ("--num-return", "0", "--num-return is 0"), ("--num-return", "99999999999999", "--num-return is"), ("--threads", "0", "--threads is 0"),
             ("--stop", "", "--stop is empty"), ("--seed", "-1", "'-1' is invalid"), ("--dtype", "float16", "'float16' is invalid"),
@@ -96,7 +99,8 @@ import Testing
     @Test func keysOfAFile() throws {
         let start = "model_name_or_path: model\noutput_dir: out\n"
         for (line, words) in [
-            ("learning_rat: 1\n", ["run.yaml:3", "unknown key 'learning_rat'", "'learning_rate'"]), ("learning_rate: fast\n", ["run.yaml:3", "'fast'", "a number"]),
+            ("learning_rat: 1\n", ["run.yaml:3", "unknown key 'learning_rat'", "'learning_rate'"]),
+            ("learning_rate: fast\n", ["run.yaml:3", "'fast'", "a number"]),
             ("reward_funcs: [length, {a: b}]\n", ["run.yaml:3", "reward_funcs"]), ("seed: 1\nseed: 2\n", ["run.yaml", "seed", "twice"]),
             ("a: b: c\n", ["run.yaml", "not valid YAML", "line 3"]), ("- 1\n", ["run.yaml", "not valid YAML"]),
         ] {

@@ -7,7 +7,9 @@ import Testing
 
     init() throws { workspace = try Workspace() }
 
-    private func opening(_ model: String) throws -> Outcome { try workspace.run("generate", model, "--prompt", "The sea", "--raw", "--max-new-tokens", "2") }
+    private func opening(_ model: String) throws -> Outcome {
+        try workspace.run("generate", model, "--prompt", "The sea", "--raw", "--max-new-tokens", "2")
+    }
 
     @Test func aPathThatDoesNotExist() throws {
         expectRefusal(try opening("Qwen/Qwen2.5-0.5B"), "Qwen/Qwen2.5-0.5B", "No such file", "downloaded")

@@ -43,7 +43,7 @@ final class Workspace {
     private func launch(_ program: String, _ arguments: [String], input: String = "") throws -> Outcome {
         let streams = ".\(UUID().uuidString)"
         defer { for end in ["in", "out", "err"] { try? FileManager.default.removeItem(atPath: "\(path)/\(streams).\(end)") } }
-        let process = try start(program, arguments, streams: streams, input: input)
+        let process = try start(program, arguments: arguments, streams: streams, input: input)
         process.waitUntilExit()
         return Outcome(
             status: process.terminationStatus, signalled: process.terminationReason == .uncaughtSignal, output: try text("\(streams).out"),
@@ -51,7 +51,7 @@ final class Workspace {
     }
 
     /// Starts without waiting for the end; the streams are files, so that no full pipe can hold the program.
-    func start(_ program: String = Workspace.program, _ arguments: [String], streams: String, input: String = "") throws -> Process {
+    func start(_ program: String = Workspace.program, arguments: [String], streams: String, input: String = "") throws -> Process {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments
@@ -63,6 +63,12 @@ final class Workspace {
         process.standardInput = FileHandle(forReadingAtPath: "\(path)/\(streams).in")
         process.standardOutput = FileHandle(forWritingAtPath: "\(path)/\(streams).out")
         process.standardError = FileHandle(forWritingAtPath: "\(path)/\(streams).err")
+        // The threads that tests run on block most signals, and a child would inherit that: it must get them as from a shell.
+        var none = sigset_t()
+        var before = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
         try process.run()
         return process
     }
@@ -93,7 +99,8 @@ final class Workspace {
 
     /// Puts the tiny model that has a tokenizer here: FP32, 289 tokens, a context of 128, no chat template.
     @discardableResult
-    func model(_ name: String = "model", without missing: String? = nil, editing file: String? = nil, _ edit: (String) -> String = { $0 }) throws -> String
+    func model(_ name: String = "model", without missing: String? = nil, editing file: String? = nil, _ edit: (String) -> String = { $0 }) throws
+        -> String
     {
         let golden = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .appendingPathComponent("GRPOTests/Goldens/trl-model").path
@@ -114,7 +121,8 @@ final class Workspace {
     /// Three optimizer steps of the tiny model on that dataset; a flag in `more` wins over one here.
     static func training(_ output: String, _ more: String...) -> [String] {
         [
-            "train", "--model_name_or_path", "model", "--dataset_name", "data.jsonl", "--reward_funcs", "length", "--output_dir", output, "--max_steps",
+            "train", "--model_name_or_path", "model", "--dataset_name", "data.jsonl", "--reward_funcs", "length", "--output_dir", output,
+            "--max_steps",
             "3", "--num_generations", "4", "--per_device_train_batch_size", "8", "--max_completion_length", "12", "--learning_rate", "1e-3",
             "--logging_steps", "1",
         ] + more

@@ -1,0 +1,158 @@
+import Foundation
+import JSON
+import SafeTensors
+import Testing
+
+/// `convert` and `inspect` over every format that is read or written, and `--help`.
+@Suite struct ConvertTests {
+    let workspace: Workspace
+
+    init() throws {
+        workspace = try Workspace()
+        try workspace.model()
+    }
+
+    private func convert(_ source: String, _ destination: String, _ more: String...) throws {
+        let outcome = try workspace.run(["convert", source, destination] + more)
+        #expect(outcome.status == 0 && outcome.output == "" && outcome.errorLines.count == 1, "\(outcome.errors)")
+    }
+
+    private func generated(_ model: String) throws -> String {
+        let outcome = try workspace.run(
+            "generate", model, "--prompt", "The sea", "--raw", "--temperature", "1", "--max-new-tokens", "30", "--ignore-eos", "--json")
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        return outcome.output
+    }
+
+    @Test func roundTripsKeepTheBytes() throws {
+        try convert("model", "half", "--to", "safetensors", "--dtype", "bfloat16")
+        try convert("half", "packed", "--to", "packed")
+        try convert("packed", "back", "--to", "safetensors")
+        for name in try workspace.names("half") { #expect(try workspace.bytes("half/\(name)") == workspace.bytes("back/\(name)"), "\(name)") }
+        // A BF16 model computes what the BF16 rounding of the FP32 one computes.
+        #expect(Set([try generated("model"), try generated("half"), try generated("packed"), try generated("back")]).count == 1)
+        try convert("half", "packed", "--to", "packed", "--force")
+        try convert("model", "same", "--to", "safetensors")
+        #expect(try workspace.run("inspect", "same").output.contains("F32: 26 tensors, 80512 weights"))
+        #expect(try workspace.names() == ["back", "half", "model", "packed", "same"])
+    }
+
+    @Test func packedHoldsOnlyBFloat16() throws {
+        expectRefusal(try workspace.run("convert", "model", "out", "--to", "packed"), "out: ", "bfloat16, not float32", "--dtype bfloat16")
+        expectRefusal(try workspace.run("convert", "model", "out", "--to", "pickle"), status: 64, "'pickle' is invalid", "packed")
+        expectRefusal(try workspace.run("convert", "model", "out"), status: 64, "--to")
+        #expect(!workspace.exists("out"))
+    }
+
+    @Test func inspectShowsEveryTensor() throws {
+        let text = try workspace.run("inspect", "model")
+        #expect(text.status == 0)
+        let json = try workspace.run("inspect", "model", "--json").json
+        let tensors = try #require(json.first?["tensors"]?.array)
+        #expect(json.count == 1 && tensors.count == 26)
+        for tensor in tensors {
+            let shape = try #require(tensor["shape"]?.array).compactMap(\.int).map(String.init).joined(separator: " x ")
+            #expect(text.outputLines.contains("  \(tensor["name"]?.string ?? "")  \(shape)  F32"))
+        }
+        #expect(json[0]["config"]?["model_type"]?.string == "qwen2")
+        #expect(json[0]["files"]?.array?.compactMap(\.string) == ["tokenizer.json", "tokenizer_config.json", "generation_config.json"])
+        try convert("model", "packed", "--to", "packed", "--dtype", "bfloat16")
+        #expect(try workspace.run("inspect", "packed").output.contains("packed BF16: 26 tensors"))
+    }
+
+    /// The tiny model as a GGUF file is the same model.
+    @Test func ggufIsReadAndConverted() throws {
+        try workspace.write("model.gguf", gguf())
+        #expect(try generated("model.gguf") == generated("model"))
+        #expect(try workspace.run("inspect", "model.gguf", "--json").json[0]["format"]?.string == "gguf")
+        let text = "The sea, and the words<|im_end|>"
+        #expect(try workspace.run("tokenize", "model.gguf", input: text).output == workspace.run("tokenize", "model", input: text).output)
+        try convert("model.gguf", "out", "--to", "safetensors")
+        let (original, converted) = (try weights("model"), try weights("out"))
+        #expect(converted.tensors.map(\.name) == original.tensors.map(\.name))
+        for (a, b) in zip(original.tensors, converted.tensors) {
+            #expect(a.shape == b.shape && a.type == b.type)
+            #expect(original.withBytes(of: a) { Array($0) } == converted.withBytes(of: b) { Array($0) }, "\(a.name)")
+        }
+        #expect(try generated("out") == generated("model"))
+        try convert("model.gguf", "packed", "--to", "packed", "--dtype", "bfloat16")
+        #expect(try generated("packed") == generated("model"))
+        try workspace.write("cut.gguf", workspace.bytes("model.gguf").dropLast(1000))
+        expectRefusal(try workspace.run("inspect", "cut.gguf"), "cut.gguf")
+    }
+
+    @Test(arguments: [
+        "": ["train", "generate", "eval", "score", "tokenize", "convert", "inspect", "--version"],
+        "train": ["--config", "--replay", "--threads", "--learning_rate", "--num_generations"],
+        "generate": [
+            "--dtype", "--threads", "--max-new-tokens", "--temperature", "--top-p", "--top-k", "--min-p", "--repetition-penalty", "--seed",
+            "--prompt",
+            "--input", "--system", "--raw", "--stop", "--num-return", "--ignore-eos", "--json",
+        ],
+        "eval": [
+            "--dataset", "--reward-funcs", "--reward-weights", "--answer-column", "--system-prompt", "--json", "--temperature", "--seed", "--dtype",
+        ],
+        "score": ["--input", "--json", "--dtype", "--threads"], "tokenize": ["--decode"], "convert": ["--to", "--dtype", "--force"],
+        "inspect": ["--json"],
+    ])
+    func helpNamesEveryOption(_ command: String, _ words: [String]) throws {
+        let outcome = try workspace.run((command.isEmpty ? [] : [command]) + ["--help"])
+        #expect(outcome.status == 0 && outcome.errors == "")
+        for word in words { #expect(outcome.output.contains(word), "\(word)") }
+    }
+
+    // MARK: The tiny model as GGUF
+
+    private func weights(_ model: String) throws -> SafeTensorsFile { try SafeTensorsFile(opening: "\(workspace.path)/\(model)/model.safetensors") }
+
+    /// FP32 tensors under llama.cpp's names, and the tokenizer as it writes it.
+    private func gguf() throws -> Data {
+        func little(_ value: some FixedWidthInteger) -> [UInt8] { withUnsafeBytes(of: value.littleEndian) { Array($0) } }
+        func string(_ text: String) -> [UInt8] { little(UInt64(text.utf8.count)) + Array(text.utf8) }
+        var keys: [[UInt8]] = []
+        func key(_ name: String, _ type: UInt32, _ value: [UInt8]) { keys.append(string(name) + little(type) + value) }
+        func list(_ type: UInt32, _ items: [[UInt8]]) -> [UInt8] { little(type) + little(UInt64(items.count)) + items.joined() }
+
+        let tokenizer = try JSONValue.parse(contentsOf: "\(workspace.path)/model/tokenizer.json")
+        var tokens = try #require(tokenizer["model"]?["vocab"]?.object).members.sorted { ($0.value.int ?? 0) < ($1.value.int ?? 0) }.map(\.key)
+        let added = try #require(tokenizer["added_tokens"]?.array).compactMap { $0["content"]?.string }
+        let types = tokens.map { _ in little(Int32(1)) } + added.map { _ in little(Int32(3)) }
+        tokens += added
+        let merges = try #require(tokenizer["model"]?["merges"]?.array).compactMap { $0.array?.compactMap(\.string).joined(separator: " ") }
+        for (name, text) in [("general.architecture", "qwen2"), ("tokenizer.ggml.model", "gpt2"), ("tokenizer.ggml.pre", "qwen2")] {
+            key(name, 8, string(text))
+        }
+        for (name, number) in [
+            ("block_count", 2), ("context_length", 128), ("embedding_length", 64), ("feed_forward_length", 96), ("attention.head_count", 4),
+            ("attention.head_count_kv", 2),
+        ] {
+            key("qwen2.\(name)", 4, little(UInt32(number)))
+        }
+        key("qwen2.attention.layer_norm_rms_epsilon", 6, little(Float(1e-6).bitPattern))
+        key("qwen2.rope.freq_base", 6, little(Float(10000).bitPattern))
+        key("tokenizer.ggml.eos_token_id", 4, little(UInt32(288)))
+        key("tokenizer.ggml.tokens", 9, list(8, tokens.map(string)))
+        key("tokenizer.ggml.token_type", 9, list(5, types))
+        key("tokenizer.ggml.merges", 9, list(8, merges.map(string)))
+
+        let names = [
+            "model.embed_tokens": "token_embd", "model.norm": "output_norm", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
+            "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
+            "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+        ]
+        let file = try weights("model")
+        var infos: [UInt8] = []
+        var data: [UInt8] = []
+        for tensor in file.tensors {
+            var name = tensor.name.replacing("model.layers.", with: "blk.")
+            for (from, to) in names.sorted(by: { $0.key.count > $1.key.count }) { name = name.replacing(from, with: to) }
+            infos += string(name) + little(UInt32(tensor.shape.count)) + tensor.shape.reversed().flatMap { little(UInt64($0)) }
+            infos += little(UInt32(0)) + little(UInt64(data.count))
+            data += file.withBytes(of: tensor) { Array($0) }
+            data += [UInt8](repeating: 0, count: (32 - data.count % 32) % 32)
+        }
+        var head = Array("GGUF".utf8) + little(UInt32(3)) + little(UInt64(file.tensors.count)) + little(UInt64(keys.count)) + keys.joined() + infos
+        head += [UInt8](repeating: 0, count: (32 - head.count % 32) % 32)
+        return Data(head + data)
+    }
+}

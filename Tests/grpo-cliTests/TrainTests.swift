@@ -1,0 +1,153 @@
+import Foundation
+import JSON
+import Testing
+
+/// A run of `train`, and what can be done with its directory.
+@Suite struct TrainTests {
+    let workspace: Workspace
+
+    init() throws {
+        workspace = try Workspace()
+        try workspace.model()
+        try workspace.dataset()
+    }
+
+    private func train(_ output: String, _ more: String...) throws {
+        let outcome = try workspace.run(Workspace.training(output) + more)
+        try #require(outcome.status == 0, "\(outcome.errors)")
+        #expect(outcome.output == output + "\n")
+    }
+
+    private func expectSameRun(_ a: String, _ b: String, sourceLocation: SourceLocation = #_sourceLocation) throws {
+        #expect(try workspace.bytes("\(a)/model.safetensors") == workspace.bytes("\(b)/model.safetensors"), sourceLocation: sourceLocation)
+        let steps = try workspace.names("\(a)/completions")
+        #expect(try steps == workspace.names("\(b)/completions"), sourceLocation: sourceLocation)
+        for step in steps {
+            #expect(try workspace.bytes("\(a)/completions/\(step)") == workspace.bytes("\(b)/completions/\(step)"), sourceLocation: sourceLocation)
+        }
+    }
+
+    @Test func leavesADirectoryThatIsWhole() throws {
+        try train("run")
+        #expect(
+            try workspace.names("run") == [
+                "completions", "config.json", "config.yaml", "generation_config.json", "metrics.jsonl", "model.safetensors", "tokenizer.json",
+                "tokenizer_config.json",
+            ])
+        #expect(try workspace.names("run/completions") == ["step-000001.jsonl", "step-000002.jsonl", "step-000003.jsonl"])
+        for step in 1...3 {
+            let rollouts = try workspace.jsonLines("run/completions/step-00000\(step).jsonl")
+            #expect(rollouts.count == 8)
+            for (index, rollout) in rollouts.enumerated() {
+                #expect(
+                    rollout.object?.members.map(\.key) == [
+                        "step", "group", "prompt", "prompt_ids", "ids", "logprobs", "text", "finish_reason", "rewards", "reward", "advantage",
+                    ])
+                #expect(rollout["step"]?.int == step && rollout["group"]?.int == index / 4)
+                #expect(rollout["rewards"]?["length"] == rollout["reward"])
+                #expect(rollout["ids"]?.array?.count == rollout["logprobs"]?.array?.count)
+            }
+        }
+        let metrics = try workspace.jsonLines("run/metrics.jsonl")
+        #expect(metrics.compactMap { $0["step"]?.int } == [1, 2, 3])
+        for name in [
+            "epoch", "loss", "grad_norm", "learning_rate", "reward", "reward_std", "rewards/length/mean", "rewards/length/std",
+            "frac_reward_zero_std",
+            "completions/mean_length", "completions/min_length", "completions/max_length", "completions/clipped_ratio",
+            "completions/mean_terminated_length", "completions/min_terminated_length", "completions/max_terminated_length", "clip_ratio/low_mean",
+            "clip_ratio/low_min", "clip_ratio/high_mean", "clip_ratio/high_max", "clip_ratio/region_mean", "entropy", "num_tokens", "step_time",
+            "time/generate", "time/reward", "time/forward", "time/backward", "time/optimizer",
+        ] {
+            #expect(metrics.allSatisfy { $0[name]?.double?.isFinite == true }, "\(name)")
+        }
+        #expect(try workspace.bytes("run/tokenizer.json") == workspace.bytes("model/tokenizer.json"))
+
+        // The directory is taken; its configuration runs again elsewhere, and gives the same.
+        expectRefusal(try workspace.run(Workspace.training("run")), "run: already holds a run", "another output_dir")
+        let again = try workspace.run("train", "--config", "run/config.yaml", "--output_dir", "again")
+        #expect(again.status == 0, "\(again.errors)")
+        try expectSameRun("run", "again")
+        #expect(
+            try workspace.text("run/config.yaml").replacing("output_dir: \"run\"", with: "output_dir: \"again\"")
+                == workspace.text("again/config.yaml"))
+        let help = try workspace.run("train", "--help").output
+        for line in try workspace.text("run/config.yaml").split(separator: "\n") {
+            let key = line.prefix { $0 != ":" }
+            #expect(help.contains("--\(key) "), "--\(key)")
+        }
+    }
+
+    @Test func sameSeedSameBytesOnAnyThreads() throws {
+        try train("one", "--threads", "1")
+        try train("two", "--threads", "2")
+        try expectSameRun("one", "two")
+        try train("other", "--seed", "43")
+        #expect(try workspace.bytes("one/model.safetensors") != workspace.bytes("other/model.safetensors"))
+        #expect(try workspace.bytes("one/completions/step-000001.jsonl") != workspace.bytes("other/completions/step-000001.jsonl"))
+    }
+
+    /// Training on a run's own recording is that run; also when batches are trained on twice, over two epochs, with a reference model.
+    @Test(arguments: [
+        [], ["--max_steps", "16", "--num_iterations", "2", "--steps_per_generation", "2", "--beta", "0.04", "--loss_type", "grpo"],
+    ])
+    func replayIsTheRunItself(_ flags: [String]) throws {
+        let run = try workspace.run(Workspace.training("run") + flags)
+        #expect(run.status == 0, "\(run.errors)")
+        let outcome = try workspace.run("train", "--config", "run/config.yaml", "--output_dir", "replay", "--replay", "run/completions")
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        try expectSameRun("run", "replay")
+        func losses(_ run: String) throws -> [JSONValue?] {
+            try workspace.jsonLines("\(run)/metrics.jsonl").flatMap { [$0["loss"], $0["grad_norm"]] }
+        }
+        #expect(try losses("run") == losses("replay"))
+    }
+
+    @Test func theResultIsAModelLikeAnyOther() throws {
+        try train("run")
+        func text(_ model: String) throws -> String {
+            let outcome = try workspace.run(
+                "generate", model, "--prompt", "The sea", "--raw", "--temperature", "1", "--max-new-tokens", "40", "--json")
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            return outcome.output
+        }
+        #expect(try text("run") != text("model"))
+        #expect(try workspace.run("convert", "run", "packed", "--to", "packed").status == 0)
+        #expect(try workspace.bytes("packed/model.safetensors").count < workspace.bytes("run/model.safetensors").count)
+        #expect(try text("packed") == text("run"))
+        #expect(try workspace.run("convert", "packed", "back", "--to", "safetensors").status == 0)
+        #expect(try workspace.bytes("back/model.safetensors") == workspace.bytes("run/model.safetensors"))
+        #expect(try workspace.bytes("back/config.json") == workspace.bytes("run/config.json"))
+        #expect(try workspace.bytes("back/tokenizer.json") == workspace.bytes("run/tokenizer.json"))
+    }
+
+    @Test func float32Runs() throws {
+        try train("run", "--dtype", "float32", "--beta", "0.1")
+        #expect(try workspace.jsonLines("run/metrics.jsonl").allSatisfy { $0["kl"]?.double?.isFinite == true })
+        #expect(try workspace.run("inspect", "run").output.contains("F32: 26 tensors"))
+    }
+
+    /// Ctrl-C at any moment: what has its final name is whole.
+    @Test(arguments: [1, 3, 5, 8])
+    func anInterruptLeavesNoHalfFile(_ step: Int) throws {
+        let process = try workspace.start(
+            arguments: Workspace.training("run") + ["--max_steps", "100000", "--save_strategy", "steps", "--save_steps", "2"], streams: ".interrupted"
+        )
+        let deadline = Date(timeIntervalSinceNow: 20)
+        while !workspace.exists("run/completions/step-00000\(step).jsonl"), process.isRunning, Date() < deadline { usleep(500) }
+        process.interrupt()
+        while process.isRunning, Date() < deadline { usleep(10_000) }
+        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+        process.waitUntilExit()
+        #expect(process.terminationReason == .uncaughtSignal && process.terminationStatus == SIGINT)
+        let steps = try workspace.names("run/completions").filter { !$0.hasSuffix(".partial") }
+        #expect(steps.count >= step)
+        for name in steps { #expect(try workspace.jsonLines("run/completions/\(name)").count == 8) }
+        let metrics = try workspace.text("run/metrics.jsonl")
+        #expect(metrics.isEmpty || metrics.hasSuffix("\n"))
+        _ = try workspace.jsonLines("run/metrics.jsonl")
+        #expect(!workspace.exists("run/model.safetensors") && !workspace.exists("run/config.json"))
+        let checkpoints = try workspace.names("run").filter { $0.hasPrefix("checkpoint-") && !$0.hasSuffix(".partial") && !$0.hasSuffix(".replaced") }
+        #expect(checkpoints.count >= (step - 1) / 2)
+        for name in checkpoints { #expect(try workspace.run("inspect", "run/\(name)").status == 0) }
+    }
+}
