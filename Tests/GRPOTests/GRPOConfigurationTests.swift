@@ -84,7 +84,7 @@ import Testing
             ("num_generations: 1", "num_generations: found '1', expected a whole number of at least 2"),
             ("num_generations: 8.5", "expected a whole number"),
             ("num_generations: \"8\"", "num_generations: found '8'"),
-            ("temperature: 0", "temperature: found '0', expected a number greater than 0"),
+            ("temperature: 0", "temperature: found '0', expected a number of at least 0.0001"),
             ("temperature: .nan", "temperature: found '.nan'"),
             ("top_p: 1.5", "top_p: found '1.5', expected a number greater than 0 and at most 1"),
             ("beta: -0.1", "beta: found '-0.1', expected a number of at least 0"),
