@@ -18,9 +18,9 @@ protocol CheckpointSource: Sendable {
 }
 
 /// How a checkpoint lies on disk.
-public enum CheckpointFormat: Sendable {
+public enum CheckpointFormat: String, Sendable {
     /// A directory with config.json and safetensors files.
-    case huggingFace
+    case huggingFace = "huggingface"
     /// The same, its weights losslessly compressed.
     case packed
     /// One GGUF file.

@@ -24,13 +24,13 @@ struct Inspect: ParsableCommand {
                     ]))
             }
             try printJSON([
-                ("path", .string(path)), ("format", .string("\(checkpoint.format)")), ("config", checkpoint.config),
+                ("path", .string(path)), ("format", .string("\(checkpoint.format.rawValue)")), ("config", checkpoint.config),
                 ("files", .array(checkpoint.companionNames.map { .string($0) })), ("tensors", .array(tensors)),
             ])
             return
         }
         let count = checkpoint.tensors.reduce(0) { $0 + $1.count }
-        try StandardOutput.line("\(path): \(checkpoint.format), \(checkpoint.tensors.count) tensors, \(count) weights")
+        try StandardOutput.line("\(path): \(checkpoint.format.rawValue), \(checkpoint.tensors.count) tensors, \(count) weights")
         switch Result(catching: { try Qwen2Configuration(checkpoint.config, path: path) }) {
         case .success(let shape):
             try StandardOutput.line(
