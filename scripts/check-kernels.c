@@ -111,37 +111,48 @@ static void check_product(ck_isa_level level, size_t m, size_t n, size_t k, floa
     free(x), free(w), free(packed), free(bias), free(y), free(held), free(alone);
 }
 
-// dx = dy W
-static void check_product_nn(ck_isa_level level, size_t m, size_t n, size_t k, float scale, int accumulate) {
-    size_t lddy = n + n % 2;
-    uint16_t *dy = halves(m * lddy, scale), *w = halves(lddy * k, scale), *packed = array(ck_packed_count(n, k), sizeof *packed);
-    float *dx = floats(m * k, scale), *held = array(m * k, sizeof *held);
-    memcpy(held, dx, m * k * sizeof *dx);
-    if (lddy > n) {
-        for (size_t r = 0; r < m; r++) dy[r * lddy + n] = 0;
-        memset(w + n * k, 0, k * sizeof *w);
-    }
-    ck_pack_rows(packed, w, 0, n, k);
-    ck_matmul_nn(dx, dy, lddy, m, packed, n, k, accumulate);
+// dx = dy W and dw = dyᵀ x; dy is rounded on the way, here it has nothing to round.
+static void check_backward(ck_isa_level level, size_t m, size_t n, size_t k, float scale, int accumulate) {
+    size_t even_n = n + n % 2, even_m = m + m % 2;  // the last pair of an odd count ends in zeros
+    uint16_t *half = halves(even_m * even_n, scale), *turned = array(even_n * even_m, sizeof *turned);
+    uint16_t *w = halves(even_n * k, scale), *x = halves(even_m * k, scale);
+    uint16_t *packed = array(ck_packed_count(n, k), sizeof *packed), *packed_x = array(ck_packed_count(k, m), sizeof *packed_x);
+    float *dy = array(m * n, sizeof *dy), *dx = floats(m * k, scale), *dw = floats(n * k, scale);
+    float *held_dx = array(m * k, sizeof *dx), *held_dw = array(n * k, sizeof *dw);
+    memcpy(held_dx, dx, m * k * sizeof *dx), memcpy(held_dw, dw, n * k * sizeof *dw);
+    for (size_t r = 0; r < even_m; r++)
+        for (size_t c = 0; c < even_n; c++) {
+            if (r >= m || c >= n) half[r * even_n + c] = 0;
+            turned[c * even_m + r] = half[r * even_n + c];
+            if (r < m && c < n) dy[r * n + c] = widen(half[r * even_n + c]);
+        }
+    memset(w + n * k, 0, (even_n - n) * k * sizeof *w), memset(x + m * k, 0, (even_m - m) * k * sizeof *x);
+    ck_pack_rows(packed, w, 0, n, k), ck_pack_transposed(packed_x, x, k, m);
+    ck_matmul_nn(dx, dy, m, packed, n, k, accumulate), ck_matmul_tn(dw, dy, m, n, packed_x, k, accumulate);
     for (size_t r = 0; r < m; r++)
         for (size_t c = 0; c < k; c++) {
-            float first = accumulate ? held[r * k + c] : 0, size = fabsf(first) + magnitudes(dy + r * lddy, w + c, k, n);
-            compare("product nn", level, dx[r * k + c], chain(level, first, dy + r * lddy, w + c, k, lddy), size, m, n, k);
+            float first = accumulate ? held_dx[r * k + c] : 0, size = fabsf(first) + magnitudes(half + r * even_n, w + c, k, n);
+            compare("dx", level, dx[r * k + c], chain(level, first, half + r * even_n, w + c, k, even_n), size, m, n, k);
         }
-    free(dy), free(w), free(packed), free(dx), free(held);
+    for (size_t r = 0; r < n; r++)
+        for (size_t c = 0; c < k; c++) {
+            float first = accumulate ? held_dw[r * k + c] : 0, size = fabsf(first) + magnitudes(turned + r * even_m, x + c, k, m);
+            compare("dw", level, dw[r * k + c], chain(level, first, turned + r * even_m, x + c, k, even_m), size, m, n, k);
+        }
+    free(half), free(turned), free(w), free(x), free(packed), free(packed_x), free(dy), free(dx), free(dw), free(held_dx), free(held_dw);
 }
 
 // Everything else, for the sanitizers: that no element outside an array is read or written, and no two threads meet.
 static void exercise(size_t rows, size_t n) {
     float *a = floats(rows * n, 3), *b = floats(rows * n, 3), *c = floats(rows * n, 3), *weight = floats(n, 1), *sums = floats(rows, 1);
     float *logprob = floats(rows, 1), *entropy = floats(rows, 1);
-    uint16_t *half = array(rows * n, sizeof *half), *turned = array(n * (rows + rows % 2), sizeof *turned);
+    uint16_t *half = array(rows * n, sizeof *half);
     uint16_t *packed = array(ck_packed_count(n, rows), sizeof *packed);
     int32_t *ids = array(rows, sizeof *ids);
     double *uniforms = array(rows, sizeof *uniforms);
     for (size_t r = 0; r < rows; r++) ids[r] = (int32_t)(r % n), uniforms[r] = fabs((double)uniform());
     ck_f32_to_bf16(half, a, rows * n), ck_bf16_to_f32(c, half, rows * n), ck_round_to_bf16(c, a, rows * n);
-    ck_pack_transposed(packed, half, n, rows), ck_transpose_to_bf16(turned, a, rows, n), ck_unpack_row(half, packed, n - 1, rows);
+    ck_pack_transposed(packed, half, n, rows), ck_unpack_row(half, packed, n - 1, rows);
     (void)ck_f32_to_f16(half, a, rows * n), ck_f16_to_f32(c, half, rows * n);
     ck_add(a, b, rows * n), ck_rmsnorm(half, CK_BF16, a, weight, 1e-6f, rows, n), ck_rmsnorm(c, CK_F32, a, weight, 1e-6f, rows, n);
     ck_rmsnorm_backward(a, weight, b, c, sums, 1e-6f, rows, n < rows ? n : rows);
@@ -155,7 +166,7 @@ static void exercise(size_t rows, size_t n) {
     float *m = array(rows * n, sizeof *m), *v = array(rows * n, sizeof *v);
     memset(m, 0, rows * n * sizeof *m), memset(v, 0, rows * n * sizeof *v);
     ck_adamw(a, m, v, b, rows * n, step), (void)ck_sum_of_squares(a, rows * n);
-    free(a), free(b), free(c), free(weight), free(sums), free(logprob), free(entropy), free(half), free(turned), free(packed), free(ids);
+    free(a), free(b), free(c), free(weight), free(sums), free(logprob), free(entropy), free(half), free(packed), free(ids);
     free(uniforms), free(table), free(m), free(v);
 }
 
@@ -224,8 +235,8 @@ int main(int argc, char **argv) {
                     if (m * n * k > (quick ? 200000u : 3000000u)) continue;
                     // 1e-19: products and sums around the least normal number.
                     check_product(level, m, n, k, (i + j) % 5 == 4 ? 1e-19f : 2, (int)((i + j + l) % 3));
-                    check_product_nn(level, m, k, n, (i + j) % 5 == 4 ? 1e-19f : 2, (int)((i + j + l) % 2));
-                    if (n > 1) check_product_nn(level, m, k - 1, n - 1, 2, (int)((i + j + l) % 2));
+                    check_backward(level, m, k, n, (i + j) % 5 == 4 ? 1e-19f : 2, (int)((i + j + l) % 2));
+                    if (n > 1) check_backward(level, m, k - 1, n - 1, 2, (int)((i + j + l) % 2));
                 }
         printf("%s: %ld outputs compared\n", ck_isa_name(level), compared - before);
 #if !defined(CK_EMULATED)

@@ -4,138 +4,153 @@
 
 #include "ck_threads.h"
 #include "convert.h"
+#include "left.h"
+#include "panel.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
 enum {
-    PANEL = 16,            // outputs a panel
-    TILE_ROWS = 6,         // rows of x in registers
-    CHUNK_ROWS = 60,       // rows of x that stay in the L2 cache while panels stream by
-    BLOCK_K = 1024,        // columns of x, likewise
-    BLOCK_N_TRANSPOSED = 512,
-    PANELS_TRANSPOSED = 4,
+    PANEL = CK_PANEL,
+    TILE_ROWS = CK_TILE_ROWS,
+    CHUNK_ROWS = 120,   // rows of x that stay in the L2 cache while panels stream by
+    BLOCK_K = 256,      // columns of x, likewise; so much of a panel stays in the first-level cache while the rows pass it
+    TALL_ROWS = 60,     // from here on it pays to expand a panel for all rows that pass it
+    STRIP = 40960,      // fewer rows take more columns at once: elements of x
+    GROUP_PANELS = 32,  // panels a task, at most
+    MOST_PANELS = 8,    // panels a tile, at most
 };
 
-// A tile: y[rows][panels * 16] from x[rows][2 * pairs] and `panels` panels that lie `stride` elements apart, starting from init (row stride ldi,
-// 0 for one row that serves all). x is FP32, or BF16 for the instruction set that multiplies BF16 itself; ldx counts its elements.
+// A tile: y[rows][panels * 16] from x, laid out by left.h, and `panels` panels that lie `stride` elements apart, starting from init (row stride
+// ldi, 0 for one row that serves all). `w` is packed BF16, or FP32 for the tiles of expanded panels: [column][16].
 typedef struct {
     float *y;
     size_t ldy;
     const float *init;
     size_t ldi;
-    const void *x;
-    size_t ldx;
-    const uint16_t *w;
-    size_t stride, pairs;
+    const void *x, *w;
+    size_t stride, pairs, ahead;
 } tile;
 
 // The reference: one fused multiply-add after the other.
 CK_INLINE void tile_scalar(tile t, int rows, int panels) {
     for (int r = 0; r < rows; r++)
         for (int o = 0; o < panels * PANEL; o++) {
-            const float *x = (const float *)t.x + (size_t)r * t.ldx;
-            const uint16_t *w = t.w + (size_t)(o / PANEL) * t.stride + (size_t)(o % PANEL) * 2;
+            const float *x = (const float *)t.x + r;
+            const uint16_t *w = (const uint16_t *)t.w + (size_t)(o / PANEL) * t.stride + (size_t)(o % PANEL) * 2;
             float sum = t.init[(size_t)r * t.ldi + (size_t)o];
-            for (size_t j = 0; j < t.pairs; j++, w += 2 * PANEL)
-                sum = __builtin_fmaf(x[2 * j + 1], ck_bf16(w[1]), __builtin_fmaf(x[2 * j], ck_bf16(w[0]), sum));
+            for (size_t j = 0; j < t.pairs; j++, w += 2 * PANEL, x += 2 * rows)
+                sum = __builtin_fmaf(x[rows], ck_bf16(w[1]), __builtin_fmaf(x[0], ck_bf16(w[0]), sum));
             t.y[(size_t)r * t.ldy + (size_t)o] = sum;
         }
 }
 
 #if defined(__x86_64__)
 
+// What the tiles of every width share: sum[r][v] starts from init and ends in y; LANES numbers a vector.
+#define CK_TILE_BEGIN(type, lanes, load)                                                                                      \
+    const int vectors = panels * PANEL / (lanes);                                                                             \
+    type sum[TILE_ROWS][MOST_PANELS];                                                                                         \
+    _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++)                                                         \
+        _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) sum[r][v] = load(t.init + (size_t)r * t.ldi + v * (lanes));
+#define CK_TILE_END(lanes, store)                                                                                             \
+    _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++)                                                         \
+        _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) store(t.y + (size_t)r * t.ldy + v * (lanes), sum[r][v]);
+
+// The asm keeps the compiler from holding a panel's raw pairs in registers for the odd columns, and from having two panels' x at hand: it would
+// spill sums instead.
 CK_TARGET_AVX2 CK_INLINE void tile_avx2(tile t, int rows, int panels) {
-    __m256 sum[TILE_ROWS][8];
+    CK_TILE_BEGIN(__m256, 8, _mm256_loadu_ps)
     const __m256i high = _mm256_set1_epi32((int)0xFFFF0000);
-    const int vectors = 2 * panels;
-#pragma clang loop unroll(full)
-    for (int r = 0; r < rows; r++)
-#pragma clang loop unroll(full)
-        for (int v = 0; v < vectors; v++) sum[r][v] = _mm256_loadu_ps(t.init + (size_t)r * t.ldi + (size_t)v * 8);
     const float *x = t.x;
-    for (size_t j = 0; j < t.pairs; j++) {
-        const uint16_t *w = t.w + j * 2 * PANEL;
+    const uint16_t *w = t.w;
+    for (size_t j = 0; j < t.pairs; j++, w += 2 * PANEL, x += 2 * rows)
 #pragma clang loop unroll(full)
-        for (int odd = 0; odd < 2; odd++)
+        for (int p = 0; p < panels; p++) {
+            const __m256i *pairs = (const __m256i *)(const void *)(w + (size_t)p * t.stride);
+            _mm_prefetch((const char *)pairs + t.ahead, _MM_HINT_T1);
 #pragma clang loop unroll(full)
-            for (int p = 0; p < panels; p++) {
-                const __m256i *pairs = (const __m256i *)(const void *)(w + (size_t)p * t.stride);
-                __m256i low_pairs = _mm256_loadu_si256(pairs), high_pairs = _mm256_loadu_si256(pairs + 1);
-                __m256 w0 = _mm256_castsi256_ps(odd ? _mm256_and_si256(low_pairs, high) : _mm256_slli_epi32(low_pairs, 16));
-                __m256 w1 = _mm256_castsi256_ps(odd ? _mm256_and_si256(high_pairs, high) : _mm256_slli_epi32(high_pairs, 16));
+            for (int odd = 0; odd < 2; odd++) {
+                __m256i first = _mm256_loadu_si256(pairs), second = _mm256_loadu_si256(pairs + 1);
+                __m256 w0 = _mm256_castsi256_ps(odd ? _mm256_and_si256(first, high) : _mm256_slli_epi32(first, 16));
+                __m256 w1 = _mm256_castsi256_ps(odd ? _mm256_and_si256(second, high) : _mm256_slli_epi32(second, 16));
 #pragma clang loop unroll(full)
                 for (int r = 0; r < rows; r++) {
-                    __m256 value = _mm256_broadcast_ss(x + (size_t)r * t.ldx + 2 * j + (size_t)odd);
+                    __m256 value = _mm256_broadcast_ss(x + odd * rows + r);
                     sum[r][2 * p] = _mm256_fmadd_ps(value, w0, sum[r][2 * p]);
                     sum[r][2 * p + 1] = _mm256_fmadd_ps(value, w1, sum[r][2 * p + 1]);
                 }
+                __asm__ volatile("" ::: "memory");
             }
-    }
+        }
+    CK_TILE_END(8, _mm256_storeu_ps)
+}
+
+// Panels expanded to FP32, for many rows: the fewest instructions a multiply-add.
+CK_TARGET_AVX2 CK_INLINE void tile_avx2tall(tile t, int rows, int panels) {
+    CK_TILE_BEGIN(__m256, 8, _mm256_loadu_ps)
+    const float *x = t.x, *w = t.w;
+#pragma clang loop unroll_count(2)
+    for (size_t j = 0; j < 2 * t.pairs; j++, w += PANEL, x += rows)
 #pragma clang loop unroll(full)
-    for (int r = 0; r < rows; r++)
+        for (int r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
-        for (int v = 0; v < vectors; v++) _mm256_storeu_ps(t.y + (size_t)r * t.ldy + (size_t)v * 8, sum[r][v]);
+            for (int v = 0; v < vectors; v++)
+                sum[r][v] = _mm256_fmadd_ps(_mm256_broadcast_ss(x + r), _mm256_loadu_ps(w + (size_t)(v / 2) * t.stride + v % 2 * 8), sum[r][v]);
+    CK_TILE_END(8, _mm256_storeu_ps)
 }
 
 CK_TARGET_AVX512 CK_INLINE void tile_avx512(tile t, int rows, int panels) {
-    __m512 sum[TILE_ROWS][8];
+    CK_TILE_BEGIN(__m512, 16, _mm512_loadu_ps)
     const __m512i high = _mm512_set1_epi32((int)0xFFFF0000);
-#pragma clang loop unroll(full)
-    for (int r = 0; r < rows; r++)
-#pragma clang loop unroll(full)
-        for (int p = 0; p < panels; p++) sum[r][p] = _mm512_loadu_ps(t.init + (size_t)r * t.ldi + (size_t)p * PANEL);
     const float *x = t.x;
-    for (size_t j = 0; j < t.pairs; j++) {
-        const uint16_t *w = t.w + j * 2 * PANEL;
+    const uint16_t *w = t.w;
+    for (size_t j = 0; j < t.pairs; j++, w += 2 * PANEL)
 #pragma clang loop unroll(full)
-        for (int odd = 0; odd < 2; odd++)
+        for (int odd = 0; odd < 2; odd++, x += rows)
 #pragma clang loop unroll(full)
-            for (int p = 0; p < panels; p++) {
-                __m512i pairs = _mm512_loadu_si512(w + (size_t)p * t.stride);
+            for (int v = 0; v < vectors; v++) {
+                __m512i pairs = _mm512_loadu_si512(w + (size_t)v * t.stride);
                 __m512 weight = _mm512_castsi512_ps(odd ? _mm512_and_si512(pairs, high) : _mm512_slli_epi32(pairs, 16));
 #pragma clang loop unroll(full)
-                for (int r = 0; r < rows; r++)
-                    sum[r][p] = _mm512_fmadd_ps(_mm512_set1_ps(x[(size_t)r * t.ldx + 2 * j + (size_t)odd]), weight, sum[r][p]);
+                for (int r = 0; r < rows; r++) sum[r][v] = _mm512_fmadd_ps(_mm512_set1_ps(x[r]), weight, sum[r][v]);
             }
-    }
+    CK_TILE_END(16, _mm512_storeu_ps)
+}
+
+CK_TARGET_AVX512 CK_INLINE void tile_avx512tall(tile t, int rows, int panels) {
+    CK_TILE_BEGIN(__m512, 16, _mm512_loadu_ps)
+    const float *x = t.x, *w = t.w;
+    for (size_t j = 0; j < 2 * t.pairs; j++, w += PANEL, x += rows)
 #pragma clang loop unroll(full)
-    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < vectors; v++) {
+            __m512 weight = _mm512_loadu_ps(w + (size_t)v * t.stride);
 #pragma clang loop unroll(full)
-        for (int p = 0; p < panels; p++) _mm512_storeu_ps(t.y + (size_t)r * t.ldy + (size_t)p * PANEL, sum[r][p]);
+            for (int r = 0; r < rows; r++) sum[r][v] = _mm512_fmadd_ps(_mm512_set1_ps(x[r]), weight, sum[r][v]);
+        }
+    CK_TILE_END(16, _mm512_storeu_ps)
 }
 
 // vdpbf16ps adds the product of the odd elements, then that of the even ones: another order than the others', the same one everywhere.
 CK_TARGET_AVX512BF16 CK_INLINE void tile_avx512bf16(tile t, int rows, int panels) {
-    __m512 sum[TILE_ROWS][8];
+    CK_TILE_BEGIN(__m512, 16, _mm512_loadu_ps)
+    const uint32_t *x = t.x;
+    const uint16_t *w = t.w;
+    for (size_t j = 0; j < t.pairs; j++, w += 2 * PANEL, x += rows)
 #pragma clang loop unroll(full)
-    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < vectors; v++) {
+            __m512i pairs = _mm512_loadu_si512(w + (size_t)v * t.stride);
 #pragma clang loop unroll(full)
-        for (int p = 0; p < panels; p++) sum[r][p] = _mm512_loadu_ps(t.init + (size_t)r * t.ldi + (size_t)p * PANEL);
-    const uint16_t *x = t.x;
-    for (size_t j = 0; j < t.pairs; j++) {
-        const uint16_t *w = t.w + j * 2 * PANEL;
-#pragma clang loop unroll(full)
-        for (int p = 0; p < panels; p++) {
-            __m512i pairs = _mm512_loadu_si512(w + (size_t)p * t.stride);
-#pragma clang loop unroll(full)
-            for (int r = 0; r < rows; r++) {
-                int pair;
-                memcpy(&pair, x + (size_t)r * t.ldx + 2 * j, sizeof pair);
-                sum[r][p] = _mm512_dpbf16_ps(sum[r][p], (__m512bh)_mm512_set1_epi32(pair), (__m512bh)pairs);
-            }
+            for (int r = 0; r < rows; r++)
+                sum[r][v] = _mm512_dpbf16_ps(sum[r][v], (__m512bh)_mm512_set1_epi32((int)x[r]), (__m512bh)pairs);
         }
-    }
-#pragma clang loop unroll(full)
-    for (int r = 0; r < rows; r++)
-#pragma clang loop unroll(full)
-        for (int p = 0; p < panels; p++) _mm512_storeu_ps(t.y + (size_t)r * t.ldy + (size_t)p * PANEL, sum[r][p]);
+    CK_TILE_END(16, _mm512_storeu_ps)
 }
 
 #endif
 
-// One function a (rows, panels) shape. Few rows take several panels at once, to have eight or more independent chains.
+// One function a (rows, panels) shape.
 #define CK_SHAPE(isa, target, rows, panels) \
     target static void isa##_##rows##x##panels(tile t) { tile_##isa(t, rows, panels); }
 #define CK_SHAPES(isa, target, a, b, c, d, e, f)                                                                                      \
@@ -146,83 +161,139 @@ CK_TARGET_AVX512BF16 CK_INLINE void tile_avx512bf16(tile t, int rows, int panels
     CK_SHAPE(isa, target, 5, e)                                                                                                       \
     CK_SHAPE(isa, target, 6, f)
 
+typedef void (*kernel)(tile);
+
+// Few rows take several panels at once, to have eight or more independent chains.
 typedef struct {
-    void (*wide[TILE_ROWS + 1])(tile);    // by rows, `panels[rows]` panels at once
-    void (*narrow[TILE_ROWS + 1])(tile);  // by rows, one panel
+    kernel wide[TILE_ROWS + 1];    // by rows, `panels[rows]` panels at once
+    kernel narrow[TILE_ROWS + 1];  // by rows, one panel
     size_t panels[TILE_ROWS + 1];
-    int x_is_bf16;
 } shapes;
+
+typedef struct {
+    shapes packed, tall;
+    int has_tall;  // whether many rows take expanded panels
+    int multiplies_bf16;
+} instruction_set;
 
 CK_SHAPES(scalar, , 1, 1, 1, 1, 1, 1)
 #define CK_NARROW(isa) {0, isa##_1x1, isa##_2x1, isa##_3x1, isa##_4x1, isa##_5x1, isa##_6x1}
+#define CK_ONE_EACH {0, 1, 1, 1, 1, 1, 1}
 
 #if defined(__x86_64__)
 CK_SHAPES(avx2, CK_TARGET_AVX2, 4, 2, 2, 1, 1, 1)
 CK_SHAPE(avx2, CK_TARGET_AVX2, 1, 1)
 CK_SHAPE(avx2, CK_TARGET_AVX2, 2, 1)
 CK_SHAPE(avx2, CK_TARGET_AVX2, 3, 1)
+CK_SHAPES(avx2tall, CK_TARGET_AVX2, 1, 1, 1, 1, 1, 1)
 CK_SHAPES(avx512, CK_TARGET_AVX512, 8, 4, 4, 4, 4, 4)
 CK_SHAPES(avx512, CK_TARGET_AVX512, 1, 1, 1, 1, 1, 1)
+CK_SHAPES(avx512tall, CK_TARGET_AVX512, 4, 4, 4, 4, 4, 4)
+CK_SHAPES(avx512tall, CK_TARGET_AVX512, 1, 1, 1, 1, 1, 1)
 CK_SHAPES(avx512bf16, CK_TARGET_AVX512BF16, 8, 4, 4, 4, 4, 4)
 CK_SHAPES(avx512bf16, CK_TARGET_AVX512BF16, 1, 1, 1, 1, 1, 1)
+#define CK_FOUR(isa) {0, isa##_1x4, isa##_2x4, isa##_3x4, isa##_4x4, isa##_5x4, isa##_6x4}
+#define CK_EIGHT(isa) {0, isa##_1x8, isa##_2x4, isa##_3x4, isa##_4x4, isa##_5x4, isa##_6x4}
 #endif
 
-static const shapes by_isa[] = {
-    {CK_NARROW(scalar), CK_NARROW(scalar), {0, 1, 1, 1, 1, 1, 1}, 0},
+static const instruction_set by_isa[] = {
+    {.packed = {CK_NARROW(scalar), CK_NARROW(scalar), CK_ONE_EACH}},
 #if defined(__x86_64__)
-    {{0, avx2_1x4, avx2_2x2, avx2_3x2, avx2_4x1, avx2_5x1, avx2_6x1}, CK_NARROW(avx2), {0, 4, 2, 2, 1, 1, 1}, 0},
-    {{0, avx512_1x8, avx512_2x4, avx512_3x4, avx512_4x4, avx512_5x4, avx512_6x4}, CK_NARROW(avx512), {0, 8, 4, 4, 4, 4, 4}, 0},
-    {{0, avx512bf16_1x8, avx512bf16_2x4, avx512bf16_3x4, avx512bf16_4x4, avx512bf16_5x4, avx512bf16_6x4},
-     CK_NARROW(avx512bf16),
-     {0, 8, 4, 4, 4, 4, 4},
-     1},
+    {.packed = {{0, avx2_1x4, avx2_2x2, avx2_3x2, avx2_4x1, avx2_5x1, avx2_6x1}, CK_NARROW(avx2), {0, 4, 2, 2, 1, 1, 1}},
+     .tall = {CK_NARROW(avx2tall), CK_NARROW(avx2tall), CK_ONE_EACH},
+     .has_tall = 1},
+    {.packed = {CK_EIGHT(avx512), CK_NARROW(avx512), {0, 8, 4, 4, 4, 4, 4}},
+     .tall = {CK_FOUR(avx512tall), CK_NARROW(avx512tall), {0, 4, 4, 4, 4, 4, 4}},
+     .has_tall = 1},
+    {.packed = {CK_EIGHT(avx512bf16), CK_NARROW(avx512bf16), {0, 8, 4, 4, 4, 4, 4}}, .multiplies_bf16 = 1},
 #endif
 };
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-static size_t pairs_of(size_t k) { return (k + 1) / 2; }
+static size_t round_up(size_t count, size_t to) { return (count + to - 1) / to * to; }
 
-static const float zeros[8 * PANEL];
+static const float zeros[MOST_PANELS * PANEL];
 
-// A product of `rows` rows with `panels` whole panels; `columns` of the outputs exist, the rest of the last panel is padding.
-static void multiply_panels(const shapes *s, tile t, size_t rows, size_t panels, size_t columns) {
-    size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
-    for (size_t i = 0; i < tiles; i++) {
-        size_t first = rows * i / tiles, count = rows * (i + 1) / tiles - first;
-        size_t element = s->x_is_bf16 ? sizeof(uint16_t) : sizeof(float);
-        for (size_t p = 0; p < panels;) {
-            size_t at_once = panels - p >= s->panels[count] ? s->panels[count] : 1, column = p * PANEL;
-            tile one = t;
-            one.y = t.y + first * t.ldy + column;
-            one.init = t.init + first * t.ldi + (t.init == zeros ? 0 : column);
-            one.x = (const char *)t.x + first * t.ldx * element;
-            one.w = t.w + p * t.stride;
-            void (*kernel)(tile) = at_once > 1 ? s->wide[count] : s->narrow[count];
-            if (column + at_once * PANEL <= columns) {
-                kernel(one);
-            } else {  // the ragged end: one panel at a time, through a tile of our own
-                float whole[TILE_ROWS * PANEL] = {0};
-                size_t exist = columns - column < PANEL ? columns - column : PANEL;
-                for (size_t r = 0; r < count; r++) memcpy(whole + r * PANEL, one.init + r * one.ldi, exist * sizeof(float));
-                float *y = one.y;
-                one.y = whole, one.ldy = PANEL, one.init = whole, one.ldi = PANEL, at_once = 1;
-                s->narrow[count](one);
-                for (size_t r = 0; r < count; r++) memcpy(y + r * t.ldy, whole + r * PANEL, exist * sizeof(float));
-            }
-            p += at_once;
-        }
+// Rows of a product that a task multiplies with its panels, cut into tiles whose heights differ by one at most.
+typedef struct {
+    size_t row, rows, tiles;
+    void *x;  // the tiles one after the other, in 32-bit elements
+} strip;
+
+static size_t tile_start(const strip *s, size_t tile) { return s->rows * tile / s->tiles; }
+
+// Bytes of scratch for the strip's tiles of `columns` columns.
+static size_t strip_bytes(size_t rows, size_t columns) { return round_up(ck_left_count(rows, columns) * sizeof(float), 64); }
+
+static void take_strip(strip *s, const instruction_set *set, const ck_left *left, size_t k, size_t count) {
+    size_t columns = set->multiplies_bf16 ? (count + 1) / 2 : count + count % 2;
+    for (size_t i = 0; i < s->tiles; i++) {
+        size_t first = tile_start(s, i), rows = tile_start(s, i + 1) - first;
+        if (set->multiplies_bf16)
+            ck_left_tile_bf16((uint32_t *)s->x + first * columns, left, s->row + first, rows, k, count);
+        else
+            ck_left_tile((float *)s->x + first * columns, left, s->row + first, rows, k, count);
     }
 }
 
-static void expand(float *out, const uint16_t *x, size_t ldx, size_t rows, size_t k) {
-    for (size_t r = 0; r < rows; r++) ck_bf16_to_f32(out + r * k, x + r * ldx, k);
+// A tile that reaches past the last column: one panel, through a tile of our own.
+static void ragged(kernel narrow, tile t, size_t rows, size_t columns) {
+    float whole[TILE_ROWS * PANEL] = {0};
+    for (size_t r = 0; r < rows; r++) memcpy(whole + r * PANEL, t.init + r * t.ldi, columns * sizeof(float));
+    float *y = t.y;
+    size_t ldy = t.ldy;
+    t.y = whole, t.ldy = PANEL, t.init = whole, t.ldi = PANEL;
+    narrow(t);
+    for (size_t r = 0; r < rows; r++) memcpy(y + r * ldy, whole + r * PANEL, columns * sizeof(float));
+}
+
+// Every tile of the strip times `panels` panels that hold `columns` columns (a ragged one comes alone). t.y and t.init point at the strip's first row.
+static void multiply_tiles(const shapes *s, const instruction_set *set, const strip *rows, tile t, size_t panels, size_t columns) {
+    const char *x = rows->x;
+    size_t width = set->multiplies_bf16 ? 1 : 2;
+    for (size_t i = 0; i < rows->tiles; i++) {
+        size_t first = tile_start(rows, i), count = tile_start(rows, i + 1) - first;
+        tile one = t;
+        one.y = t.y + first * t.ldy;
+        one.init = t.init + first * t.ldi;
+        if (i == 0) one.ahead = panels * t.stride * sizeof(uint16_t);
+        one.x = x + first * t.pairs * width * sizeof(float);
+        if (columns < panels * PANEL)
+            ragged(s->narrow[count], one, count, columns);
+        else if (panels == s->panels[count])
+            s->wide[count](one);
+        else
+            for (size_t p = 0; p < panels; p++, one.y += PANEL, one.init += t.init == zeros ? 0 : PANEL) {
+                s->narrow[count](one);
+                one.w = (const char *)one.w + t.stride * (s == &set->tall ? sizeof(float) : sizeof(uint16_t));
+            }
+    }
+}
+
+// How many panels the strip takes at once.
+static size_t panels_at_once(const shapes *s, const strip *rows) { return s->panels[(rows->rows + rows->tiles - 1) / rows->tiles]; }
+
+// Chunks of rows: as many as CHUNK_ROWS asks for, whole tiles each.
+static size_t chunks_of(size_t m) { return (m + CHUNK_ROWS - 1) / CHUNK_ROWS; }
+
+static strip chunk(size_t m, size_t index, void *x) {
+    size_t tiles = (m + TILE_ROWS - 1) / TILE_ROWS, chunks = chunks_of(m);
+    size_t row = least(m, tiles * index / chunks * TILE_ROWS), end = least(m, tiles * (index + 1) / chunks * TILE_ROWS);
+    return (strip){row, end - row, (end - row + TILE_ROWS - 1) / TILE_ROWS, x};
+}
+
+// Panels a task: some four tasks a thread, so that they end together.
+static size_t group_of(size_t panels, size_t chunks, size_t most) {
+    size_t group = panels * chunks / ((size_t)ck_threads() * 4);
+    return group < 1 ? 1 : least(group, most);
 }
 
 typedef struct {
     float *y;
     size_t ldy;
-    const uint16_t *x, *packed;
+    ck_left left;
+    const uint16_t *packed;
     size_t m, k, n, group, groups;
     const float *bias;
     int accumulate;
@@ -230,92 +301,97 @@ typedef struct {
 
 static void product_task(void *context, size_t index) {
     const product *a = context;
-    const shapes *s = &by_isa[ck_isa()];
-    size_t row = index / a->groups * CHUNK_ROWS, rows = least(CHUNK_ROWS, a->m - row);
-    size_t panel = index % a->groups * a->group, panels = least(a->group, (a->n + PANEL - 1) / PANEL - panel);
-    size_t column = panel * PANEL, stride = pairs_of(a->k) * 2 * PANEL;
-    float *y = a->y + row * a->ldy + column;
+    const instruction_set *set = &by_isa[ck_isa()];
+    size_t column = index % a->groups * a->group * PANEL, columns = least(a->group * PANEL, a->n - column), stride = ck_panel_count(a->k);
+    strip rows = chunk(a->m, index / a->groups, NULL);
+    int tall = set->has_tall && rows.rows >= TALL_ROWS;
+    size_t block_k = tall ? BLOCK_K : rows.tiles <= 2 ? a->k + a->k % 2 : 512, bytes = strip_bytes(rows.rows, least(block_k, a->k));
+    const shapes *s = tall ? &set->tall : &set->packed;
+    size_t at_once = panels_at_once(s, &rows), step;
+    char *scratch = ck_scratch(bytes + (tall ? at_once * BLOCK_K * PANEL * sizeof(float) : 0));
+    float *expanded = (float *)(void *)(scratch + bytes), *y = a->y + rows.row * a->ldy;
+    rows.x = scratch;
     size_t k = 0;
     do {  // also when k is 0: an empty sum
-        size_t block = least(BLOCK_K, a->k - k);
-        const uint16_t *x = a->x + row * a->k + k;
-        tile t = {y, a->ldy, y, a->ldy, x, a->k, a->packed + panel * stride + k * PANEL, stride, block / 2};
-        if (k == 0 && !a->accumulate) t.init = a->bias ? a->bias + column : zeros, t.ldi = 0;
-        if (!s->x_is_bf16) {
-            float *expanded = ck_scratch(CHUNK_ROWS * BLOCK_K * sizeof(float));
-            expand(expanded, x, a->k, rows, block);
-            t.x = expanded, t.ldx = block;
+        size_t count = least(block_k, a->k - k);
+        take_strip(&rows, set, &a->left, k, count);
+        for (size_t c = column; c < column + columns; c += step * PANEL) {
+            size_t left = column + columns - c;
+            step = at_once * PANEL <= left ? at_once : 1;
+            const uint16_t *w = a->packed + c / PANEL * stride + k * PANEL;
+            tile t = {.y = y + c, .ldy = a->ldy, .init = y + c, .ldi = a->ldy, .w = w, .stride = stride, .pairs = (count + 1) / 2};
+            if (k == 0 && !a->accumulate) t.init = a->bias ? a->bias + c : zeros, t.ldi = 0;
+            if (tall) {
+                t.w = expanded, t.stride = BLOCK_K * PANEL;
+                for (size_t p = 0; p < step; p++) ck_panel_expand(expanded + p * t.stride, w + p * stride, t.pairs);
+            }
+            multiply_tiles(s, set, &rows, t, step, least(left, step * PANEL));
         }
-        multiply_panels(s, t, rows, panels, a->n - column);
-    } while ((k += BLOCK_K) < a->k);
+    } while ((k += block_k) < a->k);
+}
+
+static void multiply(product a) {
+    if (a.m == 0 || a.n == 0) return;
+    size_t panels = (a.n + PANEL - 1) / PANEL;
+    a.group = group_of(panels, chunks_of(a.m), GROUP_PANELS);
+    a.groups = (panels + a.group - 1) / a.group;
+    ck_parallel_for(chunks_of(a.m) * a.groups, product_task, &a);
 }
 
 void ck_matmul(
     float *y, size_t ldy, const uint16_t *x, size_t m, size_t k, const uint16_t *packed, size_t n, const float *bias, int accumulate) {
-    size_t panels = (n + PANEL - 1) / PANEL, chunks = (m + CHUNK_ROWS - 1) / CHUNK_ROWS;
-    size_t group = panels / ((size_t)ck_threads() * 4);
-    group = group < 1 ? 1 : group > 16 ? 16 : group;
-    product a = {y, ldy, x, packed, m, k, n, group, (panels + group - 1) / group, bias, accumulate};
-    ck_parallel_for(chunks * a.groups, product_task, &a);
+    multiply((product){.y = y, .ldy = ldy, .left = {x, k, CK_BF16, 0}, .packed = packed, .m = m, .k = k, .n = n, .bias = bias, .accumulate = accumulate});
 }
 
-// The 16 columns k .. k + 15 of panel `w` (16 rows of W) as eight pairs along the rows: a 16 x 16 transposition.
-static void transpose_panel(uint16_t *restrict out, const uint16_t *restrict w) {
-    for (size_t column = 0; column < PANEL; column += 2)
-        for (size_t row = 0; row < PANEL; row += 2) {
-            const uint16_t *from = w + column * PANEL + row * 2;
-            uint16_t *to = out + row * PANEL + column * 2;
-            to[0] = from[0], to[1] = from[2], to[2] = from[1], to[3] = from[3];
-        }
+void ck_matmul_tn(float *dw, const float *dy, size_t rows, size_t n, const uint16_t *packed_x, size_t k, int accumulate) {
+    multiply((product){.y = dw, .ldy = k, .left = {dy, n, CK_F32, 1}, .packed = packed_x, .m = n, .k = rows, .n = k, .accumulate = accumulate});
 }
 
 typedef struct {
     float *dx;
-    const uint16_t *dy, *packed;
-    size_t lddy, m, n, k;
+    ck_left left;
+    const uint16_t *packed;
+    size_t m, n, k, group;
     int accumulate;
 } product_nn;
 
+// Outputs are columns of W here: each block of its rows is turned into panels of columns, which all rows of dy pass.
 static void product_nn_task(void *context, size_t index) {
     const product_nn *a = context;
-    const shapes *s = &by_isa[ck_isa()];
-    size_t column = index * PANELS_TRANSPOSED * PANEL, columns = a->k - column, stride = pairs_of(a->k) * 2 * PANEL;
-    size_t panels = least(PANELS_TRANSPOSED, (columns + PANEL - 1) / PANEL);
-    float *dx = a->dx + column;
-    size_t panel_size = BLOCK_N_TRANSPOSED * PANEL;
-    uint16_t *transposed = ck_scratch(PANELS_TRANSPOSED * panel_size * sizeof(uint16_t) + CHUNK_ROWS * BLOCK_N_TRANSPOSED * sizeof(float));
-    float *expanded = (float *)(void *)(transposed + PANELS_TRANSPOSED * panel_size);
+    const instruction_set *set = &by_isa[ck_isa()];
+    size_t column = index * a->group * PANEL, columns = least(a->group * PANEL, a->k - column), panels = (columns + PANEL - 1) / PANEL;
+    size_t bytes = strip_bytes(CHUNK_ROWS, BLOCK_K), size = BLOCK_K * PANEL, step;
+    char *scratch = ck_scratch(bytes + panels * size * sizeof(float));
+    char *turned = scratch + bytes;
+    size_t element = set->has_tall ? sizeof(float) : sizeof(uint16_t);
+    const shapes *s = set->has_tall ? &set->tall : &set->packed;
     size_t n = 0;
     do {
-        size_t block = least(BLOCK_N_TRANSPOSED, (a->n - n + 1) & ~(size_t)1);
-        for (size_t p = 0; p < panels; p++)
-            for (size_t row = 0; row < block; row += PANEL) {
-                uint16_t edge[PANEL * PANEL] = {0};
-                const uint16_t *w = a->packed + (n + row) / PANEL * stride + (column + p * PANEL) * PANEL;
-                size_t exist = least(PANEL, columns - p * PANEL);
-                if (exist < PANEL) {  // the last panel of a matrix whose k is no multiple of 16
-                    memcpy(edge, w, pairs_of(exist) * 2 * PANEL * sizeof(uint16_t));
-                    w = edge;
-                }
-                transpose_panel(transposed + p * panel_size + row * PANEL, w);
-            }
-        for (size_t row = 0; row < a->m; row += CHUNK_ROWS) {
-            size_t rows = least(CHUNK_ROWS, a->m - row);
-            const uint16_t *dy = a->dy + row * a->lddy + n;
-            float *y = dx + row * a->k;
-            tile t = {y, a->k, y, a->k, dy, a->lddy, transposed, panel_size, block / 2};
-            if (n == 0 && !a->accumulate) t.init = zeros, t.ldi = 0;
-            if (!s->x_is_bf16) {
-                expand(expanded, dy, a->lddy, rows, block);
-                t.x = expanded, t.ldx = block;
-            }
-            multiply_panels(s, t, rows, panels, columns);
+        size_t count = least(BLOCK_K, a->n - n);
+        for (size_t p = 0; p < panels; p++) {
+            void *to = turned + p * size * element;
+            if (set->has_tall)
+                ck_panel_turn_expanded(to, a->packed, n, count, a->k, column + p * PANEL);
+            else
+                ck_panel_turn(to, a->packed, n, count, a->k, column + p * PANEL);
         }
-    } while ((n += BLOCK_N_TRANSPOSED) < a->n);
+        for (size_t i = 0; i < chunks_of(a->m); i++) {
+            strip rows = chunk(a->m, i, scratch);
+            size_t at_once = panels_at_once(s, &rows);
+            take_strip(&rows, set, &a->left, n, count);
+            for (size_t c = 0; c < columns; c += step * PANEL) {
+                step = at_once * PANEL <= columns - c ? at_once : 1;
+                float *y = a->dx + rows.row * a->k + column + c;
+                tile t = {.y = y, .ldy = a->k, .init = y, .ldi = a->k, .w = turned + c * BLOCK_K * element, .stride = size, .pairs = (count + 1) / 2};
+                if (n == 0 && !a->accumulate) t.init = zeros, t.ldi = 0;
+                multiply_tiles(s, set, &rows, t, step, least(columns - c, step * PANEL));
+            }
+        }
+    } while ((n += BLOCK_K) < a->n);
 }
 
-void ck_matmul_nn(float *dx, const uint16_t *dy, size_t lddy, size_t m, const uint16_t *packed, size_t n, size_t k, int accumulate) {
-    product_nn a = {dx, dy, packed, lddy, m, n, k, accumulate};
-    size_t columns = PANELS_TRANSPOSED * PANEL;
-    ck_parallel_for((k + columns - 1) / columns, product_nn_task, &a);
+void ck_matmul_nn(float *dx, const float *dy, size_t m, const uint16_t *packed, size_t n, size_t k, int accumulate) {
+    size_t panels = (k + PANEL - 1) / PANEL;
+    product_nn a = {dx, {dy, n, CK_F32, 0}, packed, m, n, k, group_of(panels, 1, GROUP_PANELS / 2), accumulate};
+    if (m > 0) ck_parallel_for((panels + a.group - 1) / a.group, product_nn_task, &a);
 }

@@ -19,7 +19,8 @@ final class Workspace {
     let layer = LayerActivations()
     let residual = GrowingBuffer(), normed = GrowingBuffer(), delta = GrowingBuffer(), activated = GrowingBuffer()
     let logits = GrowingBuffer(), hidden = GrowingBuffer(), saved = GrowingBuffer()
-    let gradients = GradientScratch()
+    /// A linear layer's input, packed for the product that gives its weight's gradient.
+    let packedInput = GrowingBuffer()
 }
 
 /// The rows of one pass: tokens with their positions, the keys that each may see, and where its own key and value go.

@@ -70,7 +70,7 @@ extension Qwen2Model {
                 logits, tokens.count, configuration.vocabularySize, 1 / temperature, Array(packed.targets[tokens]), slice(statistics.logSumExps),
                 slice(statistics.entropies), slice(dLogprobs), dEntropies.map(slice))
             linear.backward(
-                head, dy: logits, x: inputs, rows: tokens.count, dx: dHidden.floats, accumulate: false, scratch: workspace.gradients)
+                head, dy: logits, x: inputs, rows: tokens.count, dx: dHidden.floats, accumulate: false, scratch: workspace.packedInput)
             ck_scatter_add(dNormed, Array(packed.predictors[tokens]), dHidden.floats, tokens.count, hidden)
         }
     }

@@ -20,28 +20,15 @@ struct Linear {
     /// dx[rows][inputs] (+)= dy W, dW += dyᵀ x, dbias += the sums of dy's columns.
     func backward(
         _ weight: Parameter, bias: Parameter? = nil, dy: UnsafeMutablePointer<Float>, x: UnsafeRawPointer, rows: Int,
-        dx: UnsafeMutablePointer<Float>, accumulate: Bool, scratch: GradientScratch
+        dx: UnsafeMutablePointer<Float>, accumulate: Bool, scratch: GrowingBuffer
     ) {
         let (n, k) = (weight.rowCount, weight.rowLength)
         guard let dW = weight.gradientBuffer?.floats else { return }
         if let packed = weight.packed {
-            let stride = n + n % 2
-            let pairs = rows + rows % 2
-            let rounded = scratch.rounded.bf16(count: rows * stride)
-            if stride == n {
-                ck_f32_to_bf16(rounded, dy, rows * n)
-            } else {
-                for row in 0..<rows {
-                    ck_f32_to_bf16(rounded + row * stride, dy + row * n, n)
-                    rounded[row * stride + n] = 0
-                }
-            }
-            ck_matmul_nn(dx, rounded, stride, rows, packed.bf16, n, k, accumulate ? 1 : 0)
-            let transposed = scratch.transposed.bf16(count: n * pairs)
-            ck_transpose_to_bf16(transposed, dy, rows, n)
-            let inputs = scratch.inputs.bf16(count: ck_packed_count(k, rows))
+            ck_matmul_nn(dx, dy, rows, packed.bf16, n, k, accumulate ? 1 : 0)
+            let inputs = scratch.bf16(count: ck_packed_count(k, rows))
             ck_pack_transposed(inputs, x.assumingMemoryBound(to: UInt16.self), k, rows)
-            ck_matmul(dW, k, transposed, n, pairs, inputs, k, nil, 1)
+            ck_matmul_tn(dW, dy, rows, n, inputs, k, 1)
         } else if let values = weight.values {
             sgemm(false, false, rows, k, n, dy, n, values.floats, k, accumulate: accumulate, dx, k)
             sgemm(true, false, n, k, rows, dy, n, x.assumingMemoryBound(to: Float.self), k, accumulate: true, dW, k)
@@ -72,11 +59,4 @@ final class GrowingBuffer {
     func bf16(count: Int) -> UnsafeMutablePointer<UInt16> { raw(byteCount: count * 2).assumingMemoryBound(to: UInt16.self) }
 
     func floats(count: Int) -> UnsafeMutablePointer<Float> { raw(byteCount: count * 4).assumingMemoryBound(to: Float.self) }
-}
-
-/// What the backward products of a linear layer write on the way: dy rounded, dy transposed, x packed.
-final class GradientScratch {
-    let rounded = GrowingBuffer()
-    let transposed = GrowingBuffer()
-    let inputs = GrowingBuffer()
 }

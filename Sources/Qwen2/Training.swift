@@ -126,7 +126,7 @@ extension Qwen2Model {
         _ weight: Parameter, bias: Parameter? = nil, dy: UnsafeMutablePointer<Float>, x: UnsafeRawPointer, rows: Int, dx: UnsafeMutablePointer<Float>,
         accumulate: Bool = false
     ) {
-        linear.backward(weight, bias: bias, dy: dy, x: x, rows: rows, dx: dx, accumulate: accumulate, scratch: workspace.gradients)
+        linear.backward(weight, bias: bias, dy: dy, x: x, rows: rows, dx: dx, accumulate: accumulate, scratch: workspace.packedInput)
     }
 }
 

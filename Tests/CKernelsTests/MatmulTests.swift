@@ -10,11 +10,12 @@ extension Kernels {
             init(_ m: Int, _ n: Int, _ k: Int) { (self.m, self.n, self.k) = (m, n, k) }
         }
 
-        /// One row, every tile height, chunks of 60 rows and one more, one output, ragged panels, k across the block of 1024.
+        /// One row, every tile height, expanded panels (from 60 rows on), a chunk of 120 rows and one more, one output, ragged panels, odd k, k across
+        /// its blocks.
         static let shapes = [
             Shape(1, 1, 2), Shape(1, 16, 64), Shape(1, 199, 896), Shape(2, 130, 66), Shape(3, 15, 2100), Shape(4, 64, 1024), Shape(5, 17, 1026),
-            Shape(6, 33, 30), Shape(7, 65, 128), Shape(13, 129, 16), Shape(60, 31, 48), Shape(61, 48, 130), Shape(121, 70, 34), Shape(0, 16, 16),
-            Shape(2, 20, 0),
+            Shape(6, 33, 30), Shape(7, 65, 128), Shape(13, 129, 16), Shape(14, 20, 515), Shape(59, 31, 48), Shape(61, 48, 515), Shape(121, 70, 33),
+            Shape(0, 16, 16), Shape(2, 20, 0), Shape(3, 40, 9), Shape(1, 33, 17),
         ]
 
         static func pack(_ w: [UInt16], n: Int, k: Int) -> [UInt16] {
@@ -140,29 +141,34 @@ extension Kernels {
             #expect(bits.allSatisfy { $0 == bits[0] })
         }
 
-        @Test(arguments: [
+        /// dy of the two backward products: numbers that BF16 has to round, and what it makes of them.
+        static func gradient(_ count: Int, _ random: inout Random) -> (dy: [Float], rounded: [Float]) {
+            let dy = random.floats(count)
+            return (dy, dy.map { value(nearestBF16($0)) })
+        }
+
+        static let backwardShapes = [
             Shape(1, 1, 1), Shape(1, 16, 16), Shape(2, 199, 64), Shape(5, 515, 33), Shape(7, 1030, 50), Shape(61, 33, 130), Shape(13, 512, 15),
-            Shape(3, 2, 200), Shape(121, 18, 66), Shape(2, 0, 20),
-        ])
-        func theProductWithTheMatrixItselfIsOneChainAlongN(shape: Shape) {
-            let (m, n, k) = (shape.m, shape.n, shape.k), lddy = n + n % 2
+            Shape(3, 2, 200), Shape(121, 18, 66), Shape(2, 0, 20), Shape(130, 300, 17),
+        ]
+
+        @Test(arguments: backwardShapes) func theProductWithTheMatrixItselfIsOneChainAlongN(shape: Shape) {
+            let (m, n, k) = (shape.m, shape.n, shape.k), even = n + n % 2
             var random = Random(8)
-            let w = random.bf16(n * k), packed = Self.pack(w, n: n, k: k), held = random.floats(m * k)
-            var dy = random.bf16(m * lddy)
-            if lddy > n { for r in 0..<m { dy[r * lddy + n] = 0 } }
-            let (dys, ws) = (dy.map(value), w.map(value))
+            let w = random.bf16(n * k), packed = Self.pack(w, n: n, k: k), held = random.floats(m * k), ws = w.map(value)
+            let (dy, rounded) = Self.gradient(m * n, &random)
             for accumulate in [false, true] {
                 underEverySet { level in
                     var dx = held + [7]
-                    ck_matmul_nn(&dx, dy, lddy, m, packed, n, k, accumulate ? 1 : 0)
+                    ck_matmul_nn(&dx, dy, m, packed, n, k, accumulate ? 1 : 0)
                     var expected = held + [7], exact: [Double] = []
                     for r in 0..<m {
                         for c in 0..<k {
                             let start = accumulate ? held[r * k + c] : 0
-                            expected[r * k + c] = Self.chain(from: start, lddy, oddFirst: level == CK_ISA_AVX512BF16) {
-                                (dys[r * lddy + $0], $0 < n ? ws[$0 * k + c] : 0)
+                            expected[r * k + c] = Self.chain(from: start, even, oddFirst: level == CK_ISA_AVX512BF16) {
+                                $0 < n ? (rounded[r * n + $0], ws[$0 * k + c]) : (0, 0)
                             }
-                            exact.append((0..<n).reduce(Double(start)) { $0 + Double(dys[r * lddy + $1]) * Double(ws[$1 * k + c]) })
+                            exact.append((0..<n).reduce(Double(start)) { $0 + Double(rounded[r * n + $1]) * Double(ws[$1 * k + c]) })
                         }
                     }
                     #expect(dx.bits == expected.bits)
@@ -171,17 +177,44 @@ extension Kernels {
             }
         }
 
-        @Test(arguments: [1, 2, 15, 16, 17, 70], [1, 63, 64, 65, 200]) func transposingRoundsAndPads(rows: Int, columns: Int) {
+        @Test(arguments: backwardShapes) func theProductOfTheTransposeIsOneChainAlongTheRows(shape: Shape) {
+            let (rows, n, k) = (shape.m, shape.n, shape.k), even = rows + rows % 2
             var random = Random(9)
-            let x = random.floats(rows * columns), padded = rows + rows % 2
-            var expected = [UInt16](repeating: 0, count: padded * columns) + [7]
-            for c in 0..<columns {
-                for r in 0..<rows { expected[c * padded + r] = nearestBF16(x[r * columns + c]) }
+            let x = random.bf16(rows * k), xs = x.map(value), held = random.floats(n * k)
+            let (dy, rounded) = Self.gradient(rows * n, &random)
+            var packed = [UInt16](repeating: 0xFFFF, count: ck_packed_count(k, rows))
+            ck_pack_transposed(&packed, x, k, rows)
+            for accumulate in [false, true] {
+                underEverySet { level in
+                    var dw = held + [7]
+                    ck_matmul_tn(&dw, dy, rows, n, packed, k, accumulate ? 1 : 0)
+                    var expected = held + [7]
+                    for r in 0..<n {
+                        for c in 0..<k {
+                            expected[r * k + c] = Self.chain(from: accumulate ? held[r * k + c] : 0, even, oddFirst: level == CK_ISA_AVX512BF16) {
+                                $0 < rows ? (rounded[$0 * n + r], xs[$0 * k + c]) : (0, 0)
+                            }
+                        }
+                    }
+                    #expect(dw.bits == expected.bits)
+                }
             }
-            underEverySet { _ in
-                var out = [UInt16](repeating: 7, count: padded * columns + 1)
-                ck_transpose_to_bf16(&out, x, rows, columns)
-                #expect(out == expected)
+        }
+
+        @Test func backwardProductsRoundAsTheConversionDoes() {
+            // Ties, infinities and NaNs on the way into a product with the unit matrix.
+            let dy: [Float] = [1.00390625, 1.01171875, -.infinity, 3.4e38, 0x1p-130, -0.0, .nan, 0.1]
+            var unit = [UInt16](repeating: 0, count: 64)
+            for i in 0..<8 { unit[i * 9] = 0x3F80 }
+            let packed = Self.pack(unit, n: 8, k: 8)
+            underEverySet { level in
+                for i in dy.indices where !dy[i].isSubnormal || level != CK_ISA_AVX512BF16 {
+                    var row = [Float](repeating: 0, count: 8), dx = row
+                    row[i] = dy[i]
+                    ck_matmul_nn(&dx, row, 1, packed, 8, 8, 0)
+                    let rounded = value(nearestBF16(dy[i]))
+                    #expect(dx[i] == rounded || (dx[i].isNaN && (rounded.isNaN || rounded.isInfinite)), "\(dy[i])")
+                }
             }
         }
     }

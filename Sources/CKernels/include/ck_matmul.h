@@ -26,18 +26,19 @@ void ck_pack_transposed(uint16_t *_Nonnull packed, const uint16_t *_Nonnull in, 
 // Row `row` of the packed matrix, k elements, as BF16.
 void ck_unpack_row(uint16_t *_Nonnull out, const uint16_t *_Nonnull packed, size_t row, size_t k);
 
-// y[m][n] (row stride ldy) = x[m][k] (BF16, row-major, k even) times the packed n x k matrix, transposed, plus bias[n] if given;
+// y[m][n] (row stride ldy) = x[m][k] (BF16, row-major) times the packed n x k matrix, transposed, plus bias[n] if given;
 // with `accumulate`, plus what y holds (then without bias).
 void ck_matmul(
     float *_Nonnull y, size_t ldy, const uint16_t *_Nonnull x, size_t m, size_t k, const uint16_t *_Nonnull packed, size_t n,
     const float *_Nullable bias, int accumulate);
 
-// dx[m][k] = dy[m][n] (BF16, n even or padded by the row stride lddy >= n rounded up to even, zeros there) times the packed n x k matrix (not transposed).
-// With `accumulate`, plus what dx holds.
+// dx[m][k] = dy[m][n] (rounded to BF16) times the packed n x k matrix, not transposed. With `accumulate`, plus what dx holds.
 void ck_matmul_nn(
-    float *_Nonnull dx, const uint16_t *_Nonnull dy, size_t lddy, size_t m, const uint16_t *_Nonnull packed, size_t n, size_t k, int accumulate);
+    float *_Nonnull dx, const float *_Nonnull dy, size_t m, const uint16_t *_Nonnull packed, size_t n, size_t k, int accumulate);
 
-// out[columns][rows₂] = in[rows][columns] transposed and rounded to BF16, rows₂ = rows rounded up to even, the padding zero.
-void ck_transpose_to_bf16(uint16_t *_Nonnull out, const float *_Nonnull in, size_t rows, size_t columns);
+// dw[n][k] = dy[rows][n] (rounded to BF16), transposed, times x[rows][k], which ck_pack_transposed(packed_x, x, k, rows) packed.
+// With `accumulate`, plus what dw holds.
+void ck_matmul_tn(
+    float *_Nonnull dw, const float *_Nonnull dy, size_t rows, size_t n, const uint16_t *_Nonnull packed_x, size_t k, int accumulate);
 
 #endif

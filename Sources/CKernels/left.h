@@ -1,0 +1,28 @@
+// The left operand of a product, cut into tiles and laid out as the tiles read it (private to the core).
+#ifndef CK_LEFT_PRIVATE_H
+#define CK_LEFT_PRIVATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ck_types.h"
+
+enum { CK_TILE_ROWS = 6 };  // rows of a tile, at most
+
+// x[m][k]: BF16, or FP32 that is rounded to BF16; row-major with row stride ld, or `turned`: FP32 held as [k][m] with row stride ld.
+typedef struct {
+    const void *x;
+    size_t ld;
+    ck_type type;
+    int turned;
+} ck_left;
+
+// Elements of 32 bits that `rows` rows of `count` columns take.
+size_t ck_left_count(size_t rows, size_t count);
+
+// Rows [row, row + rows), at most CK_TILE_ROWS, and columns [k, k + count); with an odd count a column of zeros follows.
+// As FP32: out[c * rows + r]. As BF16: the pair of columns 2c and 2c + 1 in out[c * rows + r]. Writes up to 8 elements past the end.
+void ck_left_tile(float *out, const ck_left *left, size_t row, size_t rows, size_t k, size_t count);
+void ck_left_tile_bf16(uint32_t *out, const ck_left *left, size_t row, size_t rows, size_t k, size_t count);
+
+#endif

@@ -1,0 +1,23 @@
+// Panels of a packed matrix (ck_matmul.h describes them) in other forms (private to the core).
+#ifndef CK_PANEL_PRIVATE_H
+#define CK_PANEL_PRIVATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CK_PANEL = 16 };  // outputs a panel
+
+// Elements of a panel with k columns.
+static inline size_t ck_panel_count(size_t k) { return (k + 1) / 2 * 2 * CK_PANEL; }
+
+// A panel's pairs of columns as FP32: out[column][16].
+void ck_panel_expand(float *out, const uint16_t *panel, size_t pairs);
+
+// Columns [column, column + 16) of rows [row, row + count) of a packed matrix with k columns, as a panel whose 16 outputs are the columns: `count`
+// elements along K, rounded up to a multiple of 16. `row` and `column` are multiples of 16; columns past k are zero.
+void ck_panel_turn(uint16_t *out, const uint16_t *packed, size_t row, size_t count, size_t k, size_t column);
+
+// The same, expanded to FP32: out[row][16].
+void ck_panel_turn_expanded(float *out, const uint16_t *packed, size_t row, size_t count, size_t k, size_t column);
+
+#endif
