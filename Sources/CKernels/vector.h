@@ -29,7 +29,7 @@ CK_INLINE void ck_store(void *array, ck_type type, size_t i, float value) {
 
 // e^x to 2 units in the last place; below -87 it is 0, above 88 it stays finite. x = n ln 2 + r with |r| <= ln 2 / 2, e^r by its series.
 CK_INLINE float ck_exp(float x) {
-    float clamped = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
+    float clamped = x > 88.0f ? 88.0f : x;
     float shifted = __builtin_fmaf(clamped, 1.44269504f, 12582912.0f);  // 1.5 * 2^23: the sum's low bits are round(x / ln 2)
     float n = shifted - 12582912.0f;
     float r = __builtin_fmaf(n, -0.693145752f, clamped);

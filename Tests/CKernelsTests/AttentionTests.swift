@@ -4,7 +4,7 @@ import Testing
 
 extension Kernels {
     @Suite struct Attention {
-        /// Two groups, each a shared prompt and completions behind it, as in training, then a row that sees only itself.
+        /// Groups, each a shared prompt and completions behind it, as in training; by default two, then a row that sees only itself.
         struct Case {
             var d: Int, heads: Int, kvHeads: Int
             var keys: [ck_keys] = []
@@ -12,9 +12,11 @@ extension Kernels {
             var keyCount = 0
             var q: [Float], k: [Float], v: [Float], dout: [Float]
 
-            init(d: Int, heads: Int, kvHeads: Int, seed: UInt64) {
+            typealias Group = (prompt: Int, completions: [Int])
+
+            init(d: Int, heads: Int, kvHeads: Int, seed: UInt64, groups: [Group] = [(5, [3, 1]), (17, [20, 2, 5]), (1, [])]) {
                 (self.d, self.heads, self.kvHeads) = (d, heads, kvHeads)
-                for (prompt, completions) in [(5, [3, 1]), (17, [20, 2, 5]), (1, [])] {
+                for (prompt, completions) in groups {
                     let start = keyCount
                     for i in 0..<prompt { keys.append(ck_keys(start0: 0, n0: 0, start1: start, n1: i + 1)) }
                     keyCount += prompt
@@ -34,11 +36,14 @@ extension Kernels {
 
             var rows: Int { keys.count }
 
+            static func rows(_ some: [Int], of x: [Float], width: Int) -> [Float] { some.flatMap { x[$0 * width..<($0 + 1) * width] } }
+
             static func indices(_ keys: ck_keys) -> [Int] { Array(keys.start0..<keys.start0 + keys.n0) + Array(keys.start1..<keys.start1 + keys.n1) }
 
-            func forward(_ type: ck_type, row: Int? = nil) -> [Float] {
-                let range = row.map { $0..<$0 + 1 } ?? 0..<rows, width = heads * d
-                let (q, keys) = (Array(q[range.lowerBound * width..<range.upperBound * width]), Array(keys[range]))
+            /// The outputs of some rows, in their order; of all when none are named.
+            func forward(_ type: ck_type, rows some: [Int]? = nil) -> [Float] {
+                let some = some ?? Array(0..<rows)
+                let (q, keys) = (Self.rows(some, of: self.q, width: heads * d), some.map { self.keys[$0] })
                 if type == CK_F32 {
                     var out = [Float](repeating: .nan, count: q.count)
                     ck_attention(&out, q, k, v, type, keys, keys.count, heads, kvHeads, d)
@@ -141,7 +146,7 @@ extension Kernels {
                     let whole = attention.forward(type), gradients = attention.backward(type, held: held)
                     #expect(apart.forward(type).bits == whole.bits)
                     for row in [0, 7, 40, attention.rows - 1] {
-                        #expect(attention.forward(type, row: row).bits == whole[row * width..<(row + 1) * width].bits)
+                        #expect(attention.forward(type, rows: [row]).bits == whole[row * width..<(row + 1) * width].bits)
                     }
                     for threads: Int32 in [1, 3] {
                         with(threads: threads) {
@@ -150,6 +155,80 @@ extension Kernels {
                             #expect(again.dq.bits == gradients.dq.bits && again.dk.bits == gradients.dk.bits && again.dv.bits == gradients.dv.bits)
                         }
                     }
+                }
+            }
+        }
+
+        /// Prompts and completions longer than a block of rows, a tile of keys and the keys that are expanded at a time; enough for several waves of
+        /// the backward pass.
+        @Test func manyBlocksOfRowsAgreeWithFP64AndWithEachRowAlone() {
+            let heads = 7, d = 16, width = heads * d
+            let attention = Case(d: d, heads: heads, kvHeads: 1, seed: 31, groups: [(150, [70, 3, 40, 1]), (33, [65])])
+            let held = [Float](repeating: 0, count: attention.k.count)
+            let exact = attention.exact(q: attention.q.map(Double.init), k: attention.k.map(Double.init), v: attention.v.map(Double.init))
+            underEverySet { _ in
+                for type in [CK_F32, CK_BF16] {
+                    let whole = with(threads: 1) { attention.forward(type) }, gradients = with(threads: 1) { attention.backward(type, held: held) }
+                    if type == CK_F32 { #expect(deviation(whole, exact.out) < 1e-6) }
+                    #expect(deviation(gradients.dq, exact.dq) < 3e-6)
+                    // Hundreds of terms each.
+                    #expect(deviation(gradients.dk, exact.dk) < 1e-5)
+                    #expect(deviation(gradients.dv, exact.dv) < 1e-5)
+                    with(threads: 5) {
+                        #expect(attention.forward(type).bits == whole.bits)
+                        let again = attention.backward(type, held: held)
+                        #expect(again.dq.bits == gradients.dq.bits && again.dk.bits == gradients.dk.bits && again.dv.bits == gradients.dv.bits)
+                    }
+                    for row in [0, 63, 64, 149, 150, 219, 263, attention.rows - 1] {
+                        #expect(attention.forward(type, rows: [row]).bits == whole[row * width..<(row + 1) * width].bits)
+                    }
+                }
+            }
+        }
+
+        /// One row of every completion, as the decoder has them: they share the prompt's keys and have their own.
+        @Test func rowsOfDifferentCompletionsAreTheBitsThatTheyAreInTraining() {
+            for (heads, kvHeads) in [(14, 2), (3, 3)] {
+                let attention = Case(d: 64, heads: heads, kvHeads: kvHeads, seed: 32, groups: [(70, [9, 30, 1, 21]), (18, [4, 4])])
+                // The last of each, a row of the other prompt's, and the first of each in another order.
+                let some = [78, 108, 109, 130, 131, 152, 156, 70, 109, 79]
+                underEverySet { _ in
+                    for type in [CK_F32, CK_BF16] {
+                        let whole = attention.forward(type)
+                        for threads: Int32 in [1, 2, 7] {
+                            with(threads: threads) {
+                                #expect(attention.forward(type, rows: some).bits == Case.rows(some, of: whole, width: heads * 64).bits)
+                            }
+                        }
+                    }
+                }
+            }
+        }
+
+        /// What lies beyond a row's keys, such as places of the cache that nothing was written to, is not read.
+        @Test func keysThatARowDoesNotSeeMayBeAnything() {
+            let attention = Case(d: 64, heads: 4, kvHeads: 2, seed: 33, groups: [(20, [7])])
+            var unwritten = attention
+            for i in 23 * 2 * 64..<attention.k.count { (unwritten.k[i], unwritten.v[i]) = (.nan, .infinity) }
+            underEverySet { _ in
+                for type in [CK_F32, CK_BF16] {
+                    #expect(unwritten.forward(type, rows: [21, 22]).bits == attention.forward(type, rows: [21, 22]).bits)
+                }
+            }
+        }
+
+        /// The memory that the calls share may hold anything.
+        @Test func nothingIsLeftOfAnEarlierCall() {
+            let attention = Case(d: 16, heads: 4, kvHeads: 2, seed: 34), held = [Float](repeating: 0, count: attention.k.count)
+            var poison = attention
+            (poison.q, poison.dout) = (poison.q.map { _ in .nan }, poison.dout.map { _ in .nan })
+            underEverySet { _ in
+                with(threads: 1) {
+                    let (whole, gradients) = (attention.forward(CK_F32), attention.backward(CK_F32, held: held))
+                    for _ in 0..<4 { #expect(poison.forward(CK_F32)[0].isNaN && poison.backward(CK_F32, held: held).dk[0].isNaN) }
+                    #expect(attention.forward(CK_F32).bits == whole.bits)
+                    let again = attention.backward(CK_F32, held: held)
+                    #expect(again.dq.bits == gradients.dq.bits && again.dk.bits == gradients.dk.bits && again.dv.bits == gradients.dv.bits)
                 }
             }
         }

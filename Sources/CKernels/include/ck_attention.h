@@ -15,11 +15,13 @@ typedef struct {
 
 // out[r][h][:] = sum over j of softmax_j(q[r][h] . k[j][h'] * d^-1/2) v[j][h'], h' = h * kv_heads / heads.
 // q is FP32 [rows][heads][d]; k and v are [keys][kv_heads][d] of type `type`, and so is out[rows][heads][d].
+// Scores sum along d and outputs along the keys, one fused multiply-add after the other: a row's bits depend on no other row.
 void ck_attention(
     void *_Nonnull out, const float *_Nonnull q, const void *_Nonnull k, const void *_Nonnull v, ck_type type, const ck_keys *_Nonnull keys,
     size_t rows, size_t heads, size_t kv_heads, size_t d);
 
 // dq = and dk, dv += the gradients, given dout (FP32). Rows [sets[s], sets[s + 1]) may share keys with each other, not with other sets'.
+// Every gradient of a key is one sum along the rows, in their order.
 void ck_attention_backward(
     float *_Nonnull dq, float *_Nonnull dk, float *_Nonnull dv, const float *_Nonnull dout, const float *_Nonnull q,
     const void *_Nonnull k, const void *_Nonnull v, ck_type type, const ck_keys *_Nonnull keys, const size_t *_Nonnull sets,
