@@ -1,46 +1,13 @@
 #include "left.h"
 
-#include <string.h>
-
 #include "convert.h"
-
-enum { SIDE = 8 };
-
-typedef float vector __attribute__((vector_size(SIDE * sizeof(float)), aligned(4)));
-typedef uint32_t bits __attribute__((vector_size(SIDE * sizeof(uint32_t)), aligned(4)));
-typedef uint16_t halves __attribute__((vector_size(SIDE * sizeof(uint16_t)), aligned(2)));
-
-// Vectors go by pointer: without AVX there is no convention for passing them.
+#include "turn.h"
 
 // To nearest, ties to even, as ck_to_bf16 does one number; a NaN stays a quiet NaN. The BF16 number is the high half, the low one is to be dropped.
-CK_INLINE void round_to_bf16(bits *x) {
-    bits b = *x, up = b + 0x7FFFu + ((b >> 16) & 1u), quiet = b | 0x400000u;
-    bits is_nan = (bits)((b & 0x7FFFFFFFu) > 0x7F800000u);
+CK_INLINE void round_to_bf16(ck_bits *x) {
+    ck_bits b = *x, up = b + 0x7FFFu + ((b >> 16) & 1u), quiet = b | 0x400000u;
+    ck_bits is_nan = (ck_bits)((b & 0x7FFFFFFFu) > 0x7F800000u);
     *x = (is_nan & quiet) | (~is_nan & up);
-}
-
-// Eight rows of eight become eight columns: single elements, then pairs, then quadruples change places.
-CK_INLINE void turn(bits r[SIDE]) {
-    bits t[SIDE];
-#pragma clang loop unroll(full)
-    for (int i = 0; i < SIDE; i += 2) {
-        t[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
-        t[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
-    }
-#pragma clang loop unroll(full)
-    for (int i = 0; i < SIDE; i += 4)
-#pragma clang loop unroll(full)
-        for (int j = 0; j < 2; j++) {
-            r[i + j] = __builtin_shufflevector(t[i + j], t[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
-            r[i + j + 2] = __builtin_shufflevector(t[i + j], t[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
-        }
-#pragma clang loop unroll(full)
-    for (int j = 0; j < 4; j++) {
-        t[j] = __builtin_shufflevector(r[j], r[j + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-        t[j + 4] = __builtin_shufflevector(r[j], r[j + 4], 4, 5, 6, 7, 12, 13, 14, 15);
-    }
-#pragma clang loop unroll(full)
-    for (int j = 0; j < SIDE; j++) r[j] = t[j];
 }
 
 // One element (FP32) or one pair (BF16) of the result; columns past the end are zero.
@@ -54,20 +21,20 @@ CK_INLINE uint32_t element(const ck_left *left, ck_type to, size_t row, size_t k
 }
 
 // Eight elements (FP32) or eight pairs (BF16) of one row from column k on.
-CK_INLINE void load_row(bits *out, const ck_left *left, ck_type to, size_t row, size_t k) {
+CK_INLINE void load_row(ck_bits *out, const ck_left *left, ck_type to, size_t row, size_t k) {
     size_t at = row * left->ld + k;
     if (left->type == CK_BF16) {
         const uint16_t *x = (const uint16_t *)left->x + at;
-        *out = to == CK_BF16 ? *(const bits *)(const void *)x : __builtin_convertvector(*(const halves *)(const void *)x, bits) << 16;
+        *out = to == CK_BF16 ? *(const ck_bits *)(const void *)x : __builtin_convertvector(*(const ck_halves *)(const void *)x, ck_bits) << 16;
     } else {
         const float *x = (const float *)left->x + at;
-        bits first = *(const bits *)(const void *)x;
+        ck_bits first = *(const ck_bits *)(const void *)x;
         round_to_bf16(&first);
         if (to == CK_BF16) {
-            bits second = *(const bits *)(const void *)(x + SIDE);
+            ck_bits second = *(const ck_bits *)(const void *)(x + CK_SIDE);
             round_to_bf16(&second);
-            bits even = __builtin_shufflevector(first, second, 0, 2, 4, 6, 8, 10, 12, 14);
-            bits odd = __builtin_shufflevector(first, second, 1, 3, 5, 7, 9, 11, 13, 15);
+            ck_bits even = __builtin_shufflevector(first, second, 0, 2, 4, 6, 8, 10, 12, 14);
+            ck_bits odd = __builtin_shufflevector(first, second, 1, 3, 5, 7, 9, 11, 13, 15);
             *out = (odd & 0xFFFF0000u) | (even >> 16);
         } else {
             *out = first & 0xFFFF0000u;
@@ -76,12 +43,12 @@ CK_INLINE void load_row(bits *out, const ck_left *left, ck_type to, size_t row, 
 }
 
 // Columns k and, for BF16, k + 1 of eight rows that lie side by side.
-CK_INLINE void load_turned(bits *out, const ck_left *left, ck_type to, size_t row, size_t k) {
+CK_INLINE void load_turned(ck_bits *out, const ck_left *left, ck_type to, size_t row, size_t k) {
     const float *x = (const float *)left->x + k * left->ld + row;
-    bits first = *(const bits *)(const void *)x;
+    ck_bits first = *(const ck_bits *)(const void *)x;
     round_to_bf16(&first);
     if (to == CK_BF16) {
-        bits second = *(const bits *)(const void *)(x + left->ld);
+        ck_bits second = *(const ck_bits *)(const void *)(x + left->ld);
         round_to_bf16(&second);
         *out = (second & 0xFFFF0000u) | (first >> 16);
     } else {
@@ -92,18 +59,18 @@ CK_INLINE void load_turned(bits *out, const ck_left *left, ck_type to, size_t ro
 // A vector at a time writes eight rows where only `rows` exist: what is too much is overwritten by the next column's.
 CK_INLINE void tile(uint32_t *out, ck_type to, const ck_left *left, size_t row, size_t rows, size_t k, size_t count) {
     size_t width = to == CK_BF16 ? 2 : 1, end = k + count, columns = (count + count % 2) / width, whole = count / width, c = 0;
-    if (left->turned && row + SIDE <= left->ld) {
-        for (; c < whole; c++) load_turned((bits *)(void *)(out + c * rows), left, to, row, k + c * width);
+    if (left->turned && row + CK_SIDE <= left->ld) {
+        for (; c < whole; c++) load_turned((ck_bits *)(void *)(out + c * rows), left, to, row, k + c * width);
     } else if (!left->turned && rows == 1) {
-        for (; c + SIDE <= whole; c += SIDE) load_row((bits *)(void *)(out + c), left, to, row, k + c * width);
+        for (; c + CK_SIDE <= whole; c += CK_SIDE) load_row((ck_bits *)(void *)(out + c), left, to, row, k + c * width);
     } else if (!left->turned) {
-        for (; c + SIDE <= whole; c += SIDE) {
-            bits v[SIDE] = {{0}};
+        for (; c + CK_SIDE <= whole; c += CK_SIDE) {
+            ck_bits v[CK_SIDE] = {{0}};
 #pragma clang loop unroll(full)
             for (size_t r = 0; r < CK_TILE_ROWS; r++) load_row(&v[r], left, to, row + (r < rows ? r : 0), k + c * width);
-            turn(v);
+            ck_turn(v);
 #pragma clang loop unroll(full)
-            for (size_t i = 0; i < SIDE; i++) *(bits *)(void *)(out + (c + i) * rows) = v[i];
+            for (size_t i = 0; i < CK_SIDE; i++) *(ck_bits *)(void *)(out + (c + i) * rows) = v[i];
         }
     }
     for (; c < columns; c++)
@@ -119,7 +86,7 @@ CK_INLINE void tile_body(uint32_t *out, ck_type to, const ck_left *left, size_t 
 CK_KERNEL(tile, (uint32_t * out, ck_type to, const ck_left *left, size_t row, size_t rows, size_t k, size_t count),
           (out, to, left, row, rows, k, count))
 
-size_t ck_left_count(size_t rows, size_t count) { return rows * (count + 1) + SIDE; }
+size_t ck_left_count(size_t rows, size_t count) { return rows * (count + 1) + CK_SIDE; }
 
 void ck_left_tile(float *out, const ck_left *left, size_t row, size_t rows, size_t k, size_t count) {
     CK_CALL(tile)((uint32_t *)(void *)out, CK_F32, left, row, rows, k, count);

@@ -16,9 +16,10 @@ enum {
     TILE_ROWS = CK_TILE_ROWS,
     CHUNK_ROWS = 120,   // rows of x that stay in the L2 cache while panels stream by
     BLOCK_K = 256,      // columns of x, likewise; so much of a panel stays in the first-level cache while the rows pass it
-    TALL_ROWS = 60,     // from here on it pays to expand a panel for all rows that pass it
+    TALL_ROWS = 24,     // from here on it pays to expand a panel for all rows that pass it
     STRIP = 40960,      // fewer rows take more columns at once: elements of x
-    GROUP_PANELS = 32,  // panels a task, at most
+    GROUP_PANELS = 64,  // panels a task, at most
+    TURNED_PANELS = 16, // panels that are turned at once, at most, for the second-level cache
     MOST_PANELS = 8,    // panels a tile, at most
 };
 
@@ -30,7 +31,9 @@ typedef struct {
     const float *init;
     size_t ldi;
     const void *x, *w;
-    size_t stride, pairs, ahead;
+    size_t stride, pairs;
+    const char *next;  // what to prefetch, `next_step` bytes a pair of columns
+    size_t next_step;
 } tile;
 
 // The reference: one fused multiply-add after the other.
@@ -54,6 +57,9 @@ CK_INLINE void tile_scalar(tile t, int rows, int panels) {
     type sum[TILE_ROWS][MOST_PANELS];                                                                                         \
     _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++)                                                         \
         _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) sum[r][v] = load(t.init + (size_t)r * t.ldi + v * (lanes));
+#define CK_PREFETCH                                                                                                           \
+    _Pragma("clang loop unroll(full)") for (int p = 0; p < panels; p++)                                                       \
+        _mm_prefetch(t.next + (size_t)p * t.stride * sizeof(uint16_t), _MM_HINT_T1);
 #define CK_TILE_END(lanes, store)                                                                                             \
     _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++)                                                         \
         _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) store(t.y + (size_t)r * t.ldy + v * (lanes), sum[r][v]);
@@ -65,11 +71,11 @@ CK_TARGET_AVX2 CK_INLINE void tile_avx2(tile t, int rows, int panels) {
     const __m256i high = _mm256_set1_epi32((int)0xFFFF0000);
     const float *x = t.x;
     const uint16_t *w = t.w;
-    for (size_t j = 0; j < t.pairs; j++, w += 2 * PANEL, x += 2 * rows)
+    for (size_t j = 0; j < t.pairs; j++, w += 2 * PANEL, x += 2 * rows, t.next += t.next_step)
 #pragma clang loop unroll(full)
         for (int p = 0; p < panels; p++) {
             const __m256i *pairs = (const __m256i *)(const void *)(w + (size_t)p * t.stride);
-            _mm_prefetch((const char *)pairs + t.ahead, _MM_HINT_T1);
+            _mm_prefetch(t.next + (size_t)p * t.stride * sizeof(uint16_t), _MM_HINT_T1);
 #pragma clang loop unroll(full)
             for (int odd = 0; odd < 2; odd++) {
                 __m256i first = _mm256_loadu_si256(pairs), second = _mm256_loadu_si256(pairs + 1);
@@ -106,7 +112,8 @@ CK_TARGET_AVX512 CK_INLINE void tile_avx512(tile t, int rows, int panels) {
     const __m512i high = _mm512_set1_epi32((int)0xFFFF0000);
     const float *x = t.x;
     const uint16_t *w = t.w;
-    for (size_t j = 0; j < t.pairs; j++, w += 2 * PANEL)
+    for (size_t j = 0; j < t.pairs; j++, w += 2 * PANEL, t.next += t.next_step) {
+        CK_PREFETCH
 #pragma clang loop unroll(full)
         for (int odd = 0; odd < 2; odd++, x += rows)
 #pragma clang loop unroll(full)
@@ -116,6 +123,7 @@ CK_TARGET_AVX512 CK_INLINE void tile_avx512(tile t, int rows, int panels) {
 #pragma clang loop unroll(full)
                 for (int r = 0; r < rows; r++) sum[r][v] = _mm512_fmadd_ps(_mm512_set1_ps(x[r]), weight, sum[r][v]);
             }
+    }
     CK_TILE_END(16, _mm512_storeu_ps)
 }
 
@@ -137,7 +145,8 @@ CK_TARGET_AVX512BF16 CK_INLINE void tile_avx512bf16(tile t, int rows, int panels
     CK_TILE_BEGIN(__m512, 16, _mm512_loadu_ps)
     const uint32_t *x = t.x;
     const uint16_t *w = t.w;
-    for (size_t j = 0; j < t.pairs; j++, w += 2 * PANEL, x += rows)
+    for (size_t j = 0; j < t.pairs; j++, w += 2 * PANEL, x += rows, t.next += t.next_step) {
+        CK_PREFETCH
 #pragma clang loop unroll(full)
         for (int v = 0; v < vectors; v++) {
             __m512i pairs = _mm512_loadu_si512(w + (size_t)v * t.stride);
@@ -145,6 +154,7 @@ CK_TARGET_AVX512BF16 CK_INLINE void tile_avx512bf16(tile t, int rows, int panels
             for (int r = 0; r < rows; r++)
                 sum[r][v] = _mm512_dpbf16_ps(sum[r][v], (__m512bh)_mm512_set1_epi32((int)x[r]), (__m512bh)pairs);
         }
+    }
     CK_TILE_END(16, _mm512_storeu_ps)
 }
 
@@ -257,7 +267,10 @@ static void multiply_tiles(const shapes *s, const instruction_set *set, const st
         tile one = t;
         one.y = t.y + first * t.ldy;
         one.init = t.init + first * t.ldi;
-        if (i == 0) one.ahead = panels * t.stride * sizeof(uint16_t);
+        // The panels that follow in memory: half under each of the first two tiles, the second one reads nothing else from there.
+        size_t halves = least(rows->tiles, 2);
+        one.next = (const char *)t.w + (i < halves ? panels * t.stride + t.pairs * 2 * PANEL / halves * i : 0) * sizeof(uint16_t);
+        one.next_step = i < halves ? 2 * PANEL * sizeof(uint16_t) / halves : 0;
         one.x = x + first * t.pairs * width * sizeof(float);
         if (columns < panels * PANEL)
             ragged(s->narrow[count], one, count, columns);
@@ -283,9 +296,9 @@ static strip chunk(size_t m, size_t index, void *x) {
     return (strip){row, end - row, (end - row + TILE_ROWS - 1) / TILE_ROWS, x};
 }
 
-// Panels a task: some four tasks a thread, so that they end together.
-static size_t group_of(size_t panels, size_t chunks, size_t most) {
-    size_t group = panels * chunks / ((size_t)ck_threads() * 4);
+// Panels a task: `each` tasks a thread, so that they end together.
+static size_t group_of(size_t panels, size_t chunks, size_t each, size_t most) {
+    size_t group = panels * chunks / ((size_t)ck_threads() * each);
     return group < 1 ? 1 : least(group, most);
 }
 
@@ -323,7 +336,7 @@ static void product_task(void *context, size_t index) {
             if (k == 0 && !a->accumulate) t.init = a->bias ? a->bias + c : zeros, t.ldi = 0;
             if (tall) {
                 t.w = expanded, t.stride = BLOCK_K * PANEL;
-                for (size_t p = 0; p < step; p++) ck_panel_expand(expanded + p * t.stride, w + p * stride, t.pairs);
+                for (size_t p = 0; p < step; p++) ck_panel_expand(expanded + p * t.stride, w + p * stride, t.pairs, w + (step + p) * stride);
             }
             multiply_tiles(s, set, &rows, t, step, least(left, step * PANEL));
         }
@@ -333,7 +346,7 @@ static void product_task(void *context, size_t index) {
 static void multiply(product a) {
     if (a.m == 0 || a.n == 0) return;
     size_t panels = (a.n + PANEL - 1) / PANEL;
-    a.group = group_of(panels, chunks_of(a.m), GROUP_PANELS);
+    a.group = group_of(panels, chunks_of(a.m), 4, GROUP_PANELS);
     a.groups = (panels + a.group - 1) / a.group;
     ck_parallel_for(chunks_of(a.m) * a.groups, product_task, &a);
 }
@@ -392,6 +405,6 @@ static void product_nn_task(void *context, size_t index) {
 
 void ck_matmul_nn(float *dx, const float *dy, size_t m, const uint16_t *packed, size_t n, size_t k, int accumulate) {
     size_t panels = (k + PANEL - 1) / PANEL;
-    product_nn a = {dx, {dy, n, CK_F32, 0}, packed, m, n, k, group_of(panels, 1, GROUP_PANELS / 2), accumulate};
+    product_nn a = {dx, {dy, n, CK_F32, 0}, packed, m, n, k, group_of(panels, 1, 2, TURNED_PANELS), accumulate};
     if (m > 0) ck_parallel_for((panels + a.group - 1) / a.group, product_nn_task, &a);
 }

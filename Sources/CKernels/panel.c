@@ -3,68 +3,61 @@
 #include <string.h>
 
 #include "convert.h"
+#include "turn.h"
 
 enum { PANEL = CK_PANEL };
 
-CK_INLINE void expand_body(float *restrict out, const uint16_t *restrict panel, size_t pairs) {
-    for (size_t j = 0; j < pairs; j++, panel += 2 * PANEL, out += 2 * PANEL)
+CK_INLINE void expand_body(float *restrict out, const uint16_t *restrict panel, size_t pairs, const uint16_t *next) {
+    for (size_t j = 0; j < pairs; j++, panel += 2 * PANEL, out += 2 * PANEL, next += 2 * PANEL) {
+        __builtin_prefetch(next, 0, 2);
         for (size_t i = 0; i < PANEL; i++) {
             uint32_t pair;
             memcpy(&pair, panel + 2 * i, sizeof pair);
             out[i] = ck_float_from_bits(pair << 16);
             out[PANEL + i] = ck_float_from_bits(pair & 0xFFFF0000u);
         }
+    }
 }
-CK_KERNEL(expand, (float *restrict out, const uint16_t *restrict panel, size_t pairs), (out, panel, pairs))
+CK_KERNEL(expand, (float *restrict out, const uint16_t *restrict panel, size_t pairs, const uint16_t *next), (out, panel, pairs, next))
 
-void ck_panel_expand(float *out, const uint16_t *panel, size_t pairs) { CK_CALL(expand)(out, panel, pairs); }
+void ck_panel_expand(float *out, const uint16_t *panel, size_t pairs, const uint16_t *next) { CK_CALL(expand)(out, panel, pairs, next); }
 
-// Sixteen rows and sixteen columns: w holds eight pairs of columns, [pair][row].
+// Sixteen rows and sixteen columns of a packed matrix: w holds eight pairs of columns, [pair][row]. Turned, the vector of a row holds its pairs.
+CK_INLINE void rows_of(ck_bits r[CK_SIDE], const uint16_t *w, size_t half) {
+#pragma clang loop unroll(full)
+    for (size_t i = 0; i < CK_SIDE; i++) r[i] = *(const ck_bits *)(const void *)(w + i * 2 * PANEL + half * PANEL);
+    ck_turn(r);
+}
+
+CK_INLINE void interleave(void *out, const ck_bits *even, const ck_bits *odd) {
+    ck_bits *to = out;
+    to[0] = __builtin_shufflevector(*even, *odd, 0, 8, 1, 9, 2, 10, 3, 11);
+    to[1] = __builtin_shufflevector(*even, *odd, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+
+// Pairs of rows, [pair of rows][column].
 CK_INLINE void turn_body(uint16_t *restrict out, const uint16_t *restrict w) {
-    for (size_t column = 0; column < PANEL; column += 2)
-        for (size_t row = 0; row < PANEL; row += 2) {
-            const uint16_t *from = w + column * PANEL + row * 2;
-            uint16_t *to = out + row * PANEL + column * 2;
-            to[0] = from[0], to[1] = from[2], to[2] = from[1], to[3] = from[3];
+    for (size_t half = 0; half < 2; half++) {
+        ck_bits r[CK_SIDE];
+        rows_of(r, w, half);
+#pragma clang loop unroll(full)
+        for (size_t i = 0; i < CK_SIDE; i += 2) {
+            ck_bits even = (r[i] & 0xFFFFu) | (r[i + 1] << 16), odd = (r[i] >> 16) | (r[i + 1] & 0xFFFF0000u);
+            interleave(out + (half * CK_SIDE + i) * PANEL, &even, &odd);
         }
+    }
 }
 CK_KERNEL(turn, (uint16_t *restrict out, const uint16_t *restrict w), (out, w))
 
-typedef uint32_t bits __attribute__((vector_size(32), aligned(4)));
-
-// Eight rows: eight vectors of pairs, one a pair of columns, become eight rows of sixteen columns.
+// Single rows in FP32, [row][column].
 CK_INLINE void turn_expanded_body(float *restrict out, const uint16_t *restrict w) {
     for (size_t half = 0; half < 2; half++) {
-        bits r[8], t[8];
+        ck_bits r[CK_SIDE];
+        rows_of(r, w, half);
 #pragma clang loop unroll(full)
-        for (size_t i = 0; i < 8; i++) r[i] = *(const bits *)(const void *)(w + i * 2 * PANEL + half * PANEL);
-#pragma clang loop unroll(full)
-        for (int i = 0; i < 8; i += 2) {
-            t[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
-            t[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
-        }
-#pragma clang loop unroll(full)
-        for (int i = 0; i < 8; i += 4)
-#pragma clang loop unroll(full)
-            for (int j = 0; j < 2; j++) {
-                r[i + j] = __builtin_shufflevector(t[i + j], t[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
-                r[i + j + 2] = __builtin_shufflevector(t[i + j], t[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
-            }
-        // Row j has its first four pairs in the low half of r[j % 4], row j + 4 in the high half; the last four in r[j % 4 + 4].
-#pragma clang loop unroll(full)
-        for (int j = 0; j < 8; j++) {
-            bits a = r[j % 4], b = r[j % 4 + 4], first, second;
-            bits even_a = a << 16, odd_a = a & 0xFFFF0000u, even_b = b << 16, odd_b = b & 0xFFFF0000u;
-            if (j < 4) {
-                first = __builtin_shufflevector(even_a, odd_a, 0, 8, 1, 9, 2, 10, 3, 11);
-                second = __builtin_shufflevector(even_b, odd_b, 0, 8, 1, 9, 2, 10, 3, 11);
-            } else {
-                first = __builtin_shufflevector(even_a, odd_a, 4, 12, 5, 13, 6, 14, 7, 15);
-                second = __builtin_shufflevector(even_b, odd_b, 4, 12, 5, 13, 6, 14, 7, 15);
-            }
-            float *to = out + (half * 8 + (size_t)j) * PANEL;
-            *(bits *)(void *)to = first;
-            *(bits *)(void *)(to + 8) = second;
+        for (size_t i = 0; i < CK_SIDE; i++) {
+            ck_bits even = r[i] << 16, odd = r[i] & 0xFFFF0000u;
+            interleave(out + (half * CK_SIDE + i) * PANEL, &even, &odd);
         }
     }
 }

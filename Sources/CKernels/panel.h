@@ -10,8 +10,8 @@ enum { CK_PANEL = 16 };  // outputs a panel
 // Elements of a panel with k columns.
 static inline size_t ck_panel_count(size_t k) { return (k + 1) / 2 * 2 * CK_PANEL; }
 
-// A panel's pairs of columns as FP32: out[column][16].
-void ck_panel_expand(float *out, const uint16_t *panel, size_t pairs);
+// A panel's pairs of columns as FP32: out[column][16]. What lies at `next`, the panel that comes next, is fetched meanwhile.
+void ck_panel_expand(float *out, const uint16_t *panel, size_t pairs, const uint16_t *next);
 
 // Columns [column, column + 16) of rows [row, row + count) of a packed matrix with k columns, as a panel whose 16 outputs are the columns: `count`
 // elements along K, rounded up to a multiple of 16. `row` and `column` are multiples of 16; columns past k are zero.
