@@ -11,6 +11,50 @@ static size_t tasks(size_t count, size_t each) { return (count + each - 1) / eac
 
 static size_t end_of(size_t index, size_t each, size_t count) { return (index + 1) * each < count ? (index + 1) * each : count; }
 
+// Copies
+
+typedef struct {
+    void *out;
+    const void *in;
+    ck_type out_type, in_type;
+    size_t out_stride, in_stride, rows, n;
+    const int32_t *index;
+} copies;
+
+CK_INLINE void copy_typed(const copies *a, size_t row, ck_type out_type, ck_type in_type) {
+    void *out = (char *)a->out + row * a->out_stride;
+    const void *in = (const char *)a->in + (a->index ? (size_t)a->index[row] : row) * a->in_stride;
+    for (size_t i = 0; i < a->n; i++)
+        if (out_type == CK_BF16 && in_type == CK_BF16)
+            ((uint16_t *)out)[i] = ((const uint16_t *)in)[i];
+        else
+            ck_store(out, out_type, i, ck_load(in, in_type, i));
+}
+
+CK_INLINE void copy_body(const copies *a, size_t row) {
+    if (a->out_type == CK_F32 && a->in_type == CK_F32)
+        copy_typed(a, row, CK_F32, CK_F32);
+    else if (a->out_type == CK_F32)
+        copy_typed(a, row, CK_F32, CK_BF16);
+    else if (a->in_type == CK_F32)
+        copy_typed(a, row, CK_BF16, CK_F32);
+    else
+        copy_typed(a, row, CK_BF16, CK_BF16);
+}
+CK_KERNEL(copy, (const copies *a, size_t row), (a, row))
+
+static void copy_task(void *context, size_t index) {
+    const copies *a = context;
+    for (size_t row = index * TASK_ROWS; row < end_of(index, TASK_ROWS, a->rows); row++) CK_CALL(copy)(a, row);
+}
+
+void ck_copy_rows(
+    void *out, ck_type out_type, size_t out_stride, const void *in, ck_type in_type, size_t in_stride, const int32_t *index, size_t rows,
+    size_t n) {
+    copies a = {out, in, out_type, in_type, out_stride, in_stride, rows, n, index};
+    ck_parallel_for(tasks(rows, TASK_ROWS), copy_task, &a);
+}
+
 // x += delta
 
 typedef struct {

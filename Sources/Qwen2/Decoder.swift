@@ -1,23 +1,15 @@
 import CKernels
 
-/// What one pass of a layer over some rows computes, and, for training, keeps for the backward pass.
-final class LayerActivations {
-    /// The residual stream before attention and before the MLP, [rows][hidden] FP32. Training only.
-    let input = GrowingBuffer(), middle = GrowingBuffer()
-    /// Queries and keys after rotation, values, all FP32.
-    let q = GrowingBuffer(), k = GrowingBuffer(), v = GrowingBuffer()
-    /// Keys and values of the rows as the attention reads them, in the compute type. Training only; generation has its cache.
-    let keys = GrowingBuffer(), values = GrowingBuffer()
-    /// The heads' outputs, a matrix input.
-    let attended = GrowingBuffer()
-    /// gate_proj and up_proj, [rows][intermediate] FP32.
-    let gate = GrowingBuffer(), up = GrowingBuffer()
-}
-
 /// Memory that the passes reuse.
 final class Workspace {
-    let layer = LayerActivations()
-    let residual = GrowingBuffer(), normed = GrowingBuffer(), delta = GrowingBuffer(), activated = GrowingBuffer()
+    /// The residual stream, its norm as a matrix input, and what attention or MLP adds to it.
+    let residual = GrowingBuffer(), normed = GrowingBuffer(), delta = GrowingBuffer()
+    /// Queries and keys after rotation, values, all FP32.
+    let q = GrowingBuffer(), k = GrowingBuffer(), v = GrowingBuffer()
+    /// Keys and values of a pass that has no cache, in the compute type; the heads' outputs, a matrix input.
+    let keys = GrowingBuffer(), values = GrowingBuffer(), attended = GrowingBuffer()
+    /// gate_proj and up_proj, FP32, and their product, a matrix input.
+    let gate = GrowingBuffer(), up = GrowingBuffer(), activated = GrowingBuffer()
     let logits = GrowingBuffer(), hidden = GrowingBuffer(), saved = GrowingBuffer()
     /// A linear layer's input, packed for the product that gives its weight's gradient.
     let packedInput = GrowingBuffer()
@@ -67,19 +59,18 @@ extension Qwen2Model {
         ck_rmsnorm(out, computeType.kernel, x, values.floats, configuration.normEpsilon, rows, configuration.hiddenSize)
     }
 
-    /// One decoder layer: x += attention(norm(x)), then x += mlp(norm(x)).
-    func forward(
-        _ layer: DecoderLayer, _ rows: DecoderRows, x: UnsafeMutablePointer<Float>, store: KeyValueStore, activations a: LayerActivations, keep: Bool
-    ) {
+    /// One decoder layer: x += attention(norm(x)), then x += mlp(norm(x)). A tape keeps what the backward pass needs.
+    func forward(_ index: Int, _ rows: DecoderRows, x: UnsafeMutablePointer<Float>, store: KeyValueStore, tape: ActivationTape? = nil) {
+        let layer = layers[index]
         let (count, hidden, intermediate) = (rows.count, configuration.hiddenSize, configuration.intermediateSize)
         let normed = workspace.normed.raw(byteCount: count * hidden * computeType.byteCount)
         let delta = workspace.delta.floats(count: count * hidden)
 
-        if keep { a.input.floats(count: count * hidden).update(from: x, count: count * hidden) }
+        if let tape { tape.record(tape.input, layer: index, x, rows: count) }
         normalize(x, by: layer.inputLayernorm, rows: count, into: normed)
-        let q = a.q.floats(count: count * queryWidth)
-        let k = a.k.floats(count: count * keyWidth)
-        let v = a.v.floats(count: count * keyWidth)
+        let q = workspace.q.floats(count: count * queryWidth)
+        let k = workspace.k.floats(count: count * keyWidth)
+        let v = workspace.v.floats(count: count * keyWidth)
         linear.forward(layer.qProj, bias: layer.qBias, normed, rows: count, into: q)
         linear.forward(layer.kProj, bias: layer.kBias, normed, rows: count, into: k)
         linear.forward(layer.vProj, bias: layer.vBias, normed, rows: count, into: v)
@@ -89,23 +80,42 @@ extension Qwen2Model {
             put(k + run.row * keyWidth, run.count * keyWidth, into: store.keys, at: run.place * keyWidth)
             put(v + run.row * keyWidth, run.count * keyWidth, into: store.values, at: run.place * keyWidth)
         }
-        let attended = a.attended.raw(byteCount: count * queryWidth * computeType.byteCount)
+        let attended = workspace.attended.raw(byteCount: count * queryWidth * computeType.byteCount)
         ck_attention(
             attended, q, store.keys, store.values, computeType.kernel, rows.keys, count, configuration.headCount, configuration.keyValueHeadCount,
             configuration.headSize)
+        if let tape {
+            tape.record(tape.queries, layer: index, q, rows: count)
+            tape.record(tape.keys, layer: index, k, type: CK_F32, rows: count)
+            tape.record(tape.values, layer: index, v, type: CK_F32, rows: count)
+            tape.record(tape.attended, layer: index, attended, rows: count)
+        }
         linear.forward(layer.oProj, attended, rows: count, into: delta)
         ck_add(x, delta, count * hidden)
 
-        if keep { a.middle.floats(count: count * hidden).update(from: x, count: count * hidden) }
+        if let tape { tape.record(tape.middle, layer: index, x, rows: count) }
         normalize(x, by: layer.postAttentionLayernorm, rows: count, into: normed)
-        let gate = a.gate.floats(count: count * intermediate)
-        let up = a.up.floats(count: count * intermediate)
+        let gate = workspace.gate.floats(count: count * intermediate)
+        let up = workspace.up.floats(count: count * intermediate)
         linear.forward(layer.gateProj, normed, rows: count, into: gate)
         linear.forward(layer.upProj, normed, rows: count, into: up)
+        if let tape {
+            tape.record(tape.gate, layer: index, gate, type: CK_F32, rows: count)
+            tape.record(tape.up, layer: index, up, type: CK_F32, rows: count)
+        }
         let activated = workspace.activated.raw(byteCount: count * intermediate * computeType.byteCount)
         ck_silu_mul(activated, computeType.kernel, gate, up, count * intermediate)
         linear.forward(layer.downProj, activated, rows: count, into: delta)
         ck_add(x, delta, count * hidden)
+    }
+
+    /// All layers over rows whose keys and values nobody needs afterwards.
+    func forward(_ rows: DecoderRows, x: UnsafeMutablePointer<Float>, tape: ActivationTape? = nil) {
+        embed(rows.tokens, into: x)
+        let bytes = rows.count * keyWidth * computeType.byteCount
+        let store = KeyValueStore(keys: workspace.keys.raw(byteCount: bytes), values: workspace.values.raw(byteCount: bytes))
+        for index in layers.indices { forward(index, rows, x: x, store: store, tape: tape) }
+        tape?.finish(x, rows: rows.count)
     }
 
     func rotate(_ x: UnsafeMutablePointer<Float>, heads: Int, _ rows: DecoderRows, direction: Int32) {

@@ -50,11 +50,12 @@ extension Qwen2Model {
     /// Continues every prompt: each is prefilled once, all completions are decoded as one batch that shrinks as they end.
     /// - Parameters:
     ///   - generation: the round of sampling, so that the same stream gives other tokens next time.
+    ///   - tape: keeps the activations for training.
     ///   - shouldStop: asked after every token with (request, completion, its ids so far); `true` ends the completion.
     ///   - progress: called after every step.
     /// - Returns: for each request its completions.
     public func generate(
-        _ requests: [GenerationRequest], _ parameters: SamplingParameters, generation: UInt32 = 0,
+        _ requests: [GenerationRequest], _ parameters: SamplingParameters, generation: UInt32 = 0, tape: RolloutTape? = nil,
         shouldStop: ((_ request: Int, _ completion: Int, _ ids: [Int32]) -> Bool)? = nil,
         progress: (GenerationProgress) -> Void = { _ in }
     ) -> [[Completion]] {
@@ -67,7 +68,8 @@ extension Qwen2Model {
         var active: [Sequence] = []
         for (index, request) in requests.enumerated() where limits[index] > 0 && request.count > 0 {
             let place = cache.reserve(request.prompt.count)
-            let logits = prefill(request.prompt, at: place, cache)
+            tape?.notePrompt(index)
+            let logits = prefill(request.prompt, at: place, cache, tape)
             for completion in 0..<request.count {
                 active.append(
                     Sequence(
@@ -77,7 +79,8 @@ extension Qwen2Model {
             // The first token of every completion comes from the same logits; each draw reads its own copy of the row's index.
             for sequence in active.indices.suffix(request.count) {
                 let draw = active[sequence].draw(generation: generation, prompt: request.prompt, ids: [])
-                let drawn = sampler.sample(logits, [draw])
+                let drawn = sampler.sample(logits, [draw], keepsEntropy: tape != nil)
+                tape?.note(drawn, 0, request: index, completion: active[sequence].completion)
                 append(drawn.tokens[0], drawn.logprobs[0], to: &active[sequence], &results, parameters, shouldStop)
             }
         }
@@ -94,14 +97,17 @@ extension Qwen2Model {
                 rows.keys.append(ck_keys(start0: sequence.promptPlace, n0: sequence.promptCount, start1: sequence.place, n1: done))
                 rows.places.append((row, sequence.place + done - 1, 1))
             }
-            let logits = decode(rows, cache, logitsOf: Array(0..<rows.count))
+            let room = tape?.room(for: rows.count)
+            tape?.noteTokens(active.map { ($0.request, $0.completion) })
+            let logits = decode(rows, cache, logitsOf: Array(0..<rows.count), room)
             let draws = active.map { sequence in
                 sequence.draw(
                     generation: generation, prompt: parameters.repetitionPenalty == 1 ? [] : requests[sequence.request].prompt,
                     ids: results[sequence.request][sequence.completion].ids)
             }
-            let drawn = sampler.sample(logits, draws)
+            let drawn = sampler.sample(logits, draws, keepsEntropy: tape != nil)
             for row in active.indices {
+                tape?.note(drawn, row, request: active[row].request, completion: active[row].completion)
                 append(drawn.tokens[row], drawn.logprobs[row], to: &active[row], &results, parameters, shouldStop)
             }
             total += active.count
@@ -141,7 +147,7 @@ extension Qwen2Model {
     }
 
     /// Fills the cache with a prompt and gives the logits of its last token.
-    private func prefill(_ prompt: [Int32], at place: Int, _ cache: KeyValueCache) -> UnsafeMutablePointer<Float> {
+    private func prefill(_ prompt: [Int32], at place: Int, _ cache: KeyValueCache, _ tape: RolloutTape?) -> UnsafeMutablePointer<Float> {
         var logits = workspace.logits.floats(count: 0)
         for first in stride(from: 0, to: prompt.count, by: Self.prefillRows) {
             let slice = first..<min(first + Self.prefillRows, prompt.count)
@@ -150,19 +156,20 @@ extension Qwen2Model {
             rows.positions = slice.map { Int32($0) }
             rows.keys = slice.map { ck_keys(start0: 0, n0: 0, start1: place, n1: $0 + 1) }
             rows.places = [(0, place + first, slice.count)]
-            logits = decode(rows, cache, logitsOf: slice.upperBound == prompt.count ? [slice.count - 1] : [])
+            logits = decode(rows, cache, logitsOf: slice.upperBound == prompt.count ? [slice.count - 1] : [], tape?.room(for: slice.count))
         }
         return logits
     }
 
     /// Forwards the rows through the layers and gives the logits of some of them, [rows][vocabulary].
-    private func decode(_ rows: DecoderRows, _ cache: KeyValueCache, logitsOf wanted: [Int]) -> UnsafeMutablePointer<Float> {
+    private func decode(
+        _ rows: DecoderRows, _ cache: KeyValueCache, logitsOf wanted: [Int], _ tape: ActivationTape?
+    ) -> UnsafeMutablePointer<Float> {
         let hidden = configuration.hiddenSize
         let x = workspace.residual.floats(count: rows.count * hidden)
         embed(rows.tokens, into: x)
-        for (layer, store) in zip(layers, cache.stores) {
-            forward(layer, rows, x: x, store: store, activations: workspace.layer, keep: false)
-        }
+        for (index, store) in cache.stores.enumerated() { forward(index, rows, x: x, store: store, tape: tape) }
+        tape?.finish(x, rows: rows.count)
         guard !wanted.isEmpty else { return workspace.logits.floats(count: 0) }
         for (i, row) in wanted.enumerated() where i != row { (x + i * hidden).update(from: x + row * hidden, count: hidden) }
         let normed = workspace.normed.raw(byteCount: wanted.count * hidden * computeType.byteCount)

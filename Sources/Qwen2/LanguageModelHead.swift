@@ -12,7 +12,7 @@ public struct TokenStatistics: Sendable {
 
 extension Qwen2Model {
     /// Rows of logits that exist at a time: the full logits never do. 128 rows of Qwen2's vocabulary are 78 MB.
-    private static let chunkRows = 128
+    public static let headRows = 128
 
     /// Runs `body` on the logits of one chunk of predictors after the other; `normed` is [rows][hidden], a matrix input.
     private func forEachChunk(
@@ -20,8 +20,8 @@ extension Qwen2Model {
         _ body: (_ tokens: Range<Int>, _ hidden: UnsafeMutableRawPointer, _ logits: UnsafeMutablePointer<Float>) -> Void
     ) {
         let width = configuration.hiddenSize * computeType.byteCount
-        for first in stride(from: 0, to: packed.targets.count, by: Self.chunkRows) {
-            let tokens = first..<min(first + Self.chunkRows, packed.targets.count)
+        for first in stride(from: 0, to: packed.targets.count, by: Self.headRows) {
+            let tokens = first..<min(first + Self.headRows, packed.targets.count)
             let hidden = workspace.hidden.raw(byteCount: tokens.count * width)
             for (i, token) in tokens.enumerated() {
                 (hidden + i * width).copyMemory(from: normed + Int(packed.predictors[token]) * width, byteCount: width)
@@ -63,7 +63,7 @@ extension Qwen2Model {
         dNormed: UnsafeMutablePointer<Float>
     ) {
         let hidden = configuration.hiddenSize
-        let dHidden = AlignedBuffer(floats: Self.chunkRows * hidden)
+        let dHidden = AlignedBuffer(floats: Self.headRows * hidden)
         forEachChunk(of: packed, normed: normed) { tokens, inputs, logits in
             let slice = { (array: [Float]) in Array(array[tokens]) }
             ck_log_softmax_backward(

@@ -30,7 +30,15 @@ struct Sampler {
         var context: [Int32]
     }
 
-    func sample(_ logits: UnsafeMutablePointer<Float>, _ draws: [Draw]) -> (tokens: [Int32], logprobs: [Float]) {
+    /// The tokens drawn, a row each, and what the trainer's forward pass would say of them.
+    struct Drawn {
+        var tokens: [Int32]
+        var logprobs, logSumExps: [Float]
+        /// Empty unless they were asked for.
+        var entropies: [Float]
+    }
+
+    func sample(_ logits: UnsafeMutablePointer<Float>, _ draws: [Draw], keepsEntropy: Bool = false) -> Drawn {
         let rows = draws.count
         let greedy = parameters.temperature == 0
         let inverse = greedy ? 1 : 1 / parameters.temperature
@@ -50,8 +58,11 @@ struct Sampler {
             }
         }
         var logprobs = [Float](repeating: 0, count: rows)
-        ck_log_softmax(logits, rows, vocabularySize, inverse, tokens, &sums, &logprobs, nil)
-        return (tokens, logprobs)
+        var entropies = [Float](repeating: 0, count: keepsEntropy ? rows : 0)
+        entropies.withUnsafeMutableBufferPointer {
+            ck_log_softmax(logits, rows, vocabularySize, inverse, tokens, &sums, &logprobs, keepsEntropy ? $0.baseAddress : nil)
+        }
+        return Drawn(tokens: tokens, logprobs: logprobs, logSumExps: sums, entropies: entropies)
     }
 
     private func penalize(_ scores: inout [Float], _ context: [Int32]) {

@@ -12,11 +12,7 @@ extension Qwen2Model {
         let rows = packed.rows
         let hidden = configuration.hiddenSize
         let x = workspace.residual.floats(count: rows.count * hidden)
-        embed(rows.tokens, into: x)
-        let bytes = rows.count * keyWidth * computeType.byteCount
-        let scratch = workspace.layer
-        let store = KeyValueStore(keys: scratch.keys.raw(byteCount: bytes), values: scratch.values.raw(byteCount: bytes))
-        for layer in layers { forward(layer, rows, x: x, store: store, activations: scratch, keep: false) }
+        forward(rows, x: x)
         let normed = workspace.normed.raw(byteCount: rows.count * hidden * computeType.byteCount)
         normalize(x, by: norm, rows: rows.count, into: normed)
         return normed

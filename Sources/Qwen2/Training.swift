@@ -5,69 +5,61 @@ public final class ForwardPass {
     /// Log-probability and entropy of every completion token.
     public let statistics: TokenStatistics
 
-    let packed: PackedGroups
+    let groups: [TokenGroup]
     let temperature: Float
-    let layers: [LayerActivations]
-    /// The residual stream after the last layer, FP32, and its norm, a matrix input.
-    let output: GrowingBuffer
-    let normed: GrowingBuffer
+    let tape: ActivationTape
+    /// Where the tape has each row of the packed groups.
+    let order: [Int32]
 
-    init(
-        statistics: TokenStatistics, packed: PackedGroups, temperature: Float, layers: [LayerActivations], output: GrowingBuffer,
-        normed: GrowingBuffer
-    ) {
+    init(statistics: TokenStatistics, groups: [TokenGroup], temperature: Float, tape: ActivationTape, order: [Int32]) {
         self.statistics = statistics
-        self.packed = packed
+        self.groups = groups
         self.temperature = temperature
-        self.layers = layers
-        self.output = output
-        self.normed = normed
+        self.tape = tape
+        self.order = order
     }
 }
 
 extension Qwen2Model {
-    /// Forwards the groups, each prompt once, and keeps the activations: about 1.3 MB a token for the shape of Qwen2-0.5B.
+    /// Forwards the groups, each prompt once, and keeps the activations.
     /// - Parameter temperature: divides the logits, as the sampler's does.
     public func forward(_ groups: [TokenGroup], temperature: Float = 1) -> ForwardPass {
         let packed = PackedGroups(groups)
         let rows = packed.rows
         let hidden = configuration.hiddenSize
-        let output = GrowingBuffer()
-        let normed = GrowingBuffer()
-        let x = output.floats(count: rows.count * hidden)
-        embed(rows.tokens, into: x)
-        let activations = layers.map { layer in
-            let kept = LayerActivations()
-            let bytes = rows.count * keyWidth * computeType.byteCount
-            let store = KeyValueStore(keys: kept.keys.raw(byteCount: bytes), values: kept.values.raw(byteCount: bytes))
-            forward(layer, rows, x: x, store: store, activations: kept, keep: true)
-            return kept
-        }
-        let input = normed.raw(byteCount: rows.count * hidden * computeType.byteCount)
-        normalize(x, by: norm, rows: rows.count, into: input)
-        let statistics = statistics(of: packed, normed: input, temperature: temperature)
-        return ForwardPass(
-            statistics: statistics, packed: packed, temperature: temperature, layers: activations, output: output, normed: normed)
+        let tape = ActivationTape(configuration, computeType, capacity: rows.count)
+        let x = workspace.residual.floats(count: rows.count * hidden)
+        forward(rows, x: x, tape: tape)
+        let normed = workspace.normed.raw(byteCount: rows.count * hidden * computeType.byteCount)
+        normalize(x, by: norm, rows: rows.count, into: normed)
+        let statistics = statistics(of: packed, normed: normed, temperature: temperature)
+        return ForwardPass(statistics: statistics, groups: groups, temperature: temperature, tape: tape, order: (0..<rows.count).map(Int32.init))
     }
 
     /// Adds the gradient of sum over tokens of dLogprobs * logprob + dEntropies * entropy to every parameter's gradient.
     ///
-    /// It uses the pass up: a pass is backpropagated once.
+    /// Completions whose derivatives are all zero, and prompts that no other completion needs, cost nothing.
     public func backward(_ pass: ForwardPass, dLogprobs: [Float], dEntropies: [Float]? = nil) {
         precondition(isTrainable, "the model was not opened for training")
-        precondition(dLogprobs.count == pass.packed.targets.count, "one derivative a completion token")
-        let rows = pass.packed.rows
+        precondition(dLogprobs.count == pass.statistics.logprobs.count, "one derivative a completion token")
+        let active = ActiveTokens(pass, dLogprobs: dLogprobs, dEntropies: dEntropies)
+        let packed = PackedGroups(active.groups)
+        let rows = packed.rows
+        guard rows.count > 0 else { return }
         let hidden = configuration.hiddenSize
-        let dNormed = AlignedBuffer(floats: rows.count * hidden)
+        let output = workspace.residual.floats(count: rows.count * hidden)
+        pass.tape.takeOutput(active.order, into: output)
+        let normed = workspace.normed.raw(byteCount: rows.count * hidden * computeType.byteCount)
+        normalize(output, by: norm, rows: rows.count, into: normed)
+        let scratch = LayerGradients(model: self, rows: rows.count)
         let dx = AlignedBuffer(floats: rows.count * hidden)
         backwardHead(
-            pass.packed, normed: pass.normed.raw(byteCount: 0), temperature: pass.temperature, statistics: pass.statistics, dLogprobs: dLogprobs,
-            dEntropies: dEntropies, dNormed: dNormed.floats)
-        backwardNorm(norm, x: pass.output.floats(count: 0), dy: dNormed.floats, rows: rows.count, dx: dx.floats)
-        let scratch = LayerGradients(model: self, rows: rows.count)
-        for (layer, activations) in zip(layers, pass.layers).reversed() {
-            backwardMLP(layer, activations, rows: rows.count, dx: dx.floats, scratch)
-            backwardAttention(layer, activations, pass.packed, dx: dx.floats, scratch)
+            packed, normed: normed, temperature: pass.temperature, statistics: active.statistics, dLogprobs: active.dLogprobs,
+            dEntropies: active.dEntropies, dNormed: scratch.dNormed.floats)
+        backwardNorm(norm, x: output, dy: scratch.dNormed.floats, rows: rows.count, dx: dx.floats)
+        for index in layers.indices.reversed() {
+            backwardMLP(index, pass.tape, active.order, dx: dx.floats, scratch)
+            backwardAttention(index, pass.tape, active.order, packed, dx: dx.floats, scratch)
         }
         if let gradient = embedding.gradientBuffer { ck_scatter_add(gradient.floats, rows.tokens, dx.floats, rows.count, hidden) }
     }
@@ -80,11 +72,15 @@ extension Qwen2Model {
     }
 
     /// x += down(silu(gate(n)) * up(n)), n = norm(x). The activation and the norm are made again from what was kept.
-    private func backwardMLP(_ layer: DecoderLayer, _ a: LayerActivations, rows: Int, dx: UnsafeMutablePointer<Float>, _ scratch: LayerGradients) {
-        let (hidden, intermediate) = (configuration.hiddenSize, configuration.intermediateSize)
-        let gate = a.gate.floats(count: 0)
-        let up = a.up.floats(count: 0)
-        let middle = a.middle.floats(count: 0)
+    private func backwardMLP(_ index: Int, _ tape: ActivationTape, _ order: [Int32], dx: UnsafeMutablePointer<Float>, _ scratch: LayerGradients) {
+        let layer = layers[index]
+        let (rows, hidden, intermediate) = (order.count, configuration.hiddenSize, configuration.intermediateSize)
+        let gate = workspace.gate.floats(count: rows * intermediate)
+        let up = workspace.up.floats(count: rows * intermediate)
+        let middle = workspace.residual.floats(count: rows * hidden)
+        tape.take(tape.gate, layer: index, order, into: gate, type: CK_F32)
+        tape.take(tape.up, layer: index, order, into: up, type: CK_F32)
+        tape.take(tape.middle, layer: index, order, into: middle)
         let activated = workspace.activated.raw(byteCount: rows * intermediate * computeType.byteCount)
         ck_silu_mul(activated, computeType.kernel, gate, up, rows * intermediate)
         backward(layer.downProj, dy: dx, x: activated, rows: rows, dx: scratch.dWide.floats)
@@ -98,22 +94,31 @@ extension Qwen2Model {
 
     /// x += o(attention(rope(q(n)), rope(k(n)), v(n))), n = norm(x).
     private func backwardAttention(
-        _ layer: DecoderLayer, _ a: LayerActivations, _ packed: PackedGroups, dx: UnsafeMutablePointer<Float>, _ scratch: LayerGradients
+        _ index: Int, _ tape: ActivationTape, _ order: [Int32], _ packed: PackedGroups, dx: UnsafeMutablePointer<Float>, _ scratch: LayerGradients
     ) {
+        let layer = layers[index]
         let rows = packed.rows
         let (count, hidden) = (rows.count, configuration.hiddenSize)
+        let q = workspace.q.floats(count: count * queryWidth)
+        let keys = workspace.keys.raw(byteCount: count * keyWidth * computeType.byteCount)
+        let values = workspace.values.raw(byteCount: count * keyWidth * computeType.byteCount)
+        let attended = workspace.attended.raw(byteCount: count * queryWidth * computeType.byteCount)
+        let input = workspace.residual.floats(count: count * hidden)
+        tape.take(tape.queries, layer: index, order, into: q)
+        tape.take(tape.keys, layer: index, order, into: keys)
+        tape.take(tape.values, layer: index, order, into: values)
+        tape.take(tape.attended, layer: index, order, into: attended)
+        tape.take(tape.input, layer: index, order, into: input)
         let dAttended = scratch.dWide.floats
-        backward(layer.oProj, dy: dx, x: a.attended.raw(byteCount: 0), rows: count, dx: dAttended)
+        backward(layer.oProj, dy: dx, x: attended, rows: count, dx: dAttended)
         scratch.dKeys.floats.update(repeating: 0, count: count * keyWidth)
         scratch.dValues.floats.update(repeating: 0, count: count * keyWidth)
         ck_attention_backward(
-            scratch.dQueries.floats, scratch.dKeys.floats, scratch.dValues.floats, dAttended, a.q.floats(count: 0), a.keys.raw(byteCount: 0),
-            a.values.raw(byteCount: 0), computeType.kernel, rows.keys, packed.sets, packed.sets.count - 1, configuration.headCount,
-            configuration.keyValueHeadCount, configuration.headSize)
+            scratch.dQueries.floats, scratch.dKeys.floats, scratch.dValues.floats, dAttended, q, keys, values, computeType.kernel, rows.keys,
+            packed.sets, packed.sets.count - 1, configuration.headCount, configuration.keyValueHeadCount, configuration.headSize)
         rotate(scratch.dQueries.floats, heads: configuration.headCount, rows, direction: -1)
         rotate(scratch.dKeys.floats, heads: configuration.keyValueHeadCount, rows, direction: -1)
         let normed = workspace.normed.raw(byteCount: count * hidden * computeType.byteCount)
-        let input = a.input.floats(count: 0)
         normalize(input, by: layer.inputLayernorm, rows: count, into: normed)
         let dNormed = scratch.dNormed.floats
         backward(layer.qProj, bias: layer.qBias, dy: scratch.dQueries.floats, x: normed, rows: count, dx: dNormed)

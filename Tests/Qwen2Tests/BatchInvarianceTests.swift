@@ -79,6 +79,81 @@ import Testing
         #expect(try gradients(threads: 1) == gradients(threads: 2))
     }
 
+    /// Two groups of three completions, sampled with a tape, and the members of each group.
+    private func rollout(_ model: Qwen2Model, _ golden: Golden, capacity: Int) throws -> (groups: [TokenGroup], tape: RolloutTape) {
+        let prompts = try golden.sequences.prefix(2).map { $0 + $0 }
+        let tape = RolloutTape(model, completions: [3, 3], capacity: capacity, temperature: 0.9)
+        var parameters = SamplingParameters()
+        parameters.maxNewTokens = 9
+        parameters.temperature = 0.9
+        // Some completions end early, so that rows of one step do not lie side by side.
+        let requests = prompts.enumerated().map { GenerationRequest(prompt: $1, count: 3, stream: UInt64($0 * 100)) }
+        let completions = model.generate(requests, parameters, tape: tape) { request, completion, ids in ids.count > 2 * request + 3 * completion }
+        return (zip(prompts, completions).map { TokenGroup(prompt: $0, completions: $1.map(\.ids)) }, tape)
+    }
+
+    private func gradients(_ model: Qwen2Model, _ pass: ForwardPass, _ derivatives: [Float], _ entropies: [Float]? = nil) -> [[UInt32]] {
+        model.zeroGradients()
+        model.backward(pass, dLogprobs: derivatives, dEntropies: entropies)
+        return model.parameters.map { bits(Array($0.gradient ?? .init(start: nil, count: 0))) }
+    }
+
+    @Test(arguments: instructionSets) func whatSamplingKeptTrainsLikeAForwardPass(_ isa: ck_isa_level) throws {
+        #expect(ck_set_isa(isa) == 1)
+        let golden = try Golden("tiny-tied")
+        let model = try Qwen2Model(golden.checkpoint, computeType: .bfloat16, trainable: true)
+        let (groups, tape) = try rollout(model, golden, capacity: 1000)
+        #expect(Set(groups.flatMap(\.completions).map(\.count)).count > 2)
+        let members = [(request: 0, completions: [0, 1, 2]), (request: 1, completions: [0, 1, 2])]
+        let kept = try #require(tape.pass(groups, members: members))
+        let made = model.forward(groups, temperature: 0.9)
+        #expect(bits(kept.statistics.logprobs) == bits(made.statistics.logprobs))
+        #expect(bits(kept.statistics.entropies) == bits(made.statistics.entropies))
+        let derivatives = made.statistics.logprobs.indices.map { Float($0 % 5) - 2 }
+        let entropies = made.statistics.logprobs.indices.map { Float($0 % 3) / 8 }
+        let reference = gradients(model, made, derivatives, entropies)
+        #expect(reference.contains { $0.contains { $0 != 0 } })
+        #expect(gradients(model, kept, derivatives, entropies) == reference)
+        // A part of them, in another order of groups.
+        let part = [TokenGroup(prompt: groups[1].prompt, completions: [groups[1].completions[2]]), groups[0]]
+        let partMembers = [(request: 1, completions: [2]), (request: 0, completions: [0, 1, 2])]
+        let few = try #require(tape.pass(part, members: partMembers))
+        let fewMade = model.forward(part, temperature: 0.9)
+        #expect(bits(few.statistics.logprobs) == bits(fewMade.statistics.logprobs))
+        let fewDerivatives = Array(derivatives.prefix(few.statistics.logprobs.count))
+        #expect(gradients(model, few, fewDerivatives) == gradients(model, fewMade, fewDerivatives))
+    }
+
+    @Test func aTapeThatIsTooShortForgetsEverything() throws {
+        let golden = try Golden("tiny-tied")
+        let model = try Qwen2Model(golden.checkpoint, computeType: .bfloat16)
+        let (groups, tape) = try rollout(model, golden, capacity: 30)
+        #expect(!tape.isWhole)
+        #expect(tape.pass(groups, members: [(request: 0, completions: [0, 1, 2]), (request: 1, completions: [0, 1, 2])]) == nil)
+        // And changes nothing of what is sampled.
+        let (same, whole) = try rollout(model, golden, capacity: 1000)
+        #expect(whole.isWhole && same == groups)
+    }
+
+    @Test func tokensWithoutADerivativeChangeNoBit() throws {
+        let golden = try Golden("tiny-tied")
+        let model = try Qwen2Model(golden.checkpoint, computeType: .bfloat16, trainable: true)
+        let (groups, _) = try rollout(model, golden, capacity: 1000)
+        let pass = model.forward(groups)
+        let counts = groups.flatMap(\.completions).map(\.count)
+        // All of group 0 and the middle completion of group 1 have none.
+        let derivatives = counts.enumerated().flatMap { index, count in
+            (0..<count).map { index < 3 || index == 4 ? Float(0) : Float($0) - 1.5 }
+        }
+        let some = [TokenGroup(prompt: groups[1].prompt, completions: [groups[1].completions[0], groups[1].completions[2]])]
+        let others = derivatives.filter { $0 != 0 }
+        let expected = gradients(model, model.forward(some), others)
+        #expect(expected.contains { $0.contains { $0 != 0 } })
+        #expect(gradients(model, pass, derivatives) == expected)
+        // Where none has one, there is no gradient.
+        #expect(gradients(model, pass, derivatives.map { _ in 0 }).allSatisfy { $0.allSatisfy { $0 == 0 } })
+    }
+
     @Test func bfloat16IsNearFloat32() throws {
         let golden = try Golden("tiny-untied")
         let groups = wholeSequences(try golden.sequences)

@@ -8,6 +8,11 @@
 
 #include "ck_types.h"
 
+// Row r of out = row index[r] (or r, without an index) of in: n elements, converted to out's type. Strides are in bytes.
+void ck_copy_rows(
+    void *_Nonnull out, ck_type out_type, size_t out_stride, const void *_Nonnull in, ck_type in_type, size_t in_stride,
+    const int32_t *_Nullable index, size_t rows, size_t n);
+
 // x[i] += delta[i].
 void ck_add(float *_Nonnull x, const float *_Nonnull delta, size_t count);
 

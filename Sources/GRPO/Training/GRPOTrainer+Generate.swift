@@ -5,16 +5,22 @@ extension GRPOTrainer {
     /// The next generation batch: completions, rewards, advantages, and what later steps need of the policy that made them.
     func generate(step: Int, clock: inout PhaseClock) throws -> GenerationBatch {
         var rollouts: [Rollout]
+        var tape: RolloutTape?
         let table: WeightedRewards.Table
         switch source.kind {
         case .sampling(let dataset, let promptIDs, let rewards):
             let rows = source.next()
-            rollouts = sample(rows, dataset: dataset, promptIDs: promptIDs, step: step)
+            tape = rolloutTape(rows.map { promptIDs[$0] })
+            rollouts = sample(rows, dataset: dataset, promptIDs: promptIDs, step: step, tape: tape)
             clock.end("generate")
+            var state = RewardState()
+            (state.step, state.maxSteps) = (step - 1, plan.totalSteps)
+            (state.epoch, state.epochs) = (Double(step - 1) / Double(plan.stepsPerEpoch), configuration.epochs)
             let batch = RewardBatch(
                 prompts: rollouts.compactMap(\.prompt), completions: rollouts.map { $0.text ?? "" }, completionIDs: rollouts.map(\.ids),
-                columns: rollouts.map { dataset.rows[rows[$0.group]].columns })
+                columns: rollouts.map { dataset.rows[rows[$0.group]].columns }, state: state)
             table = try rewards.evaluate(batch)
+            for warning in table.warnings { logger.warning("step \(step): \(warning)") }
         case .replay(let batches, let names, let weights):
             rollouts = batches[source.next()[0]]
             let values = names.map { name in rollouts.map { $0.rewards.first { $0.name == name }?.value } }
@@ -28,10 +34,20 @@ extension GRPOTrainer {
         let oldLogps = plan.needsOldLogps ? oldLogps(of: rollouts) : nil
         clock.end("generate")
         return GenerationBatch(
-            rollouts: rollouts, counts: truncated.map { !(configuration.maskTruncatedCompletions && $0) }, oldLogps: oldLogps)
+            rollouts: rollouts, counts: truncated.map { !(configuration.maskTruncatedCompletions && $0) }, oldLogps: oldLogps, tape: tape)
     }
 
-    private func sample(_ rows: [Int], dataset: PromptDataset, promptIDs: [[Int32]], step: Int) -> [Rollout] {
+    /// In bfloat16 sampling is the training forward; it is kept if memory allows, at most for what the batch could need.
+    private func rolloutTape(_ prompts: [[Int32]]) -> RolloutTape? {
+        guard configuration.dtype == .bfloat16 else { return nil }
+        let wanted = prompts.reduce(0) { $0 + $1.count } + prompts.count * plan.generations * configuration.maxCompletionLength
+        let capacity = min(wanted, memory.tapeTokens)
+        guard capacity > 0 else { return nil }
+        return RolloutTape(
+            policy.model, completions: prompts.map { _ in plan.generations }, capacity: capacity, temperature: Float(configuration.temperature))
+    }
+
+    private func sample(_ rows: [Int], dataset: PromptDataset, promptIDs: [[Int32]], step: Int, tape: RolloutTape?) -> [Rollout] {
         var parameters = SamplingParameters()
         parameters.temperature = Float(configuration.temperature)
         parameters.topP = Float(configuration.topP)
@@ -44,7 +60,7 @@ extension GRPOTrainer {
         let requests = rows.map { GenerationRequest(prompt: promptIDs[$0], count: plan.generations, stream: UInt64($0 * plan.generations)) }
         let total = rows.count * plan.generations
         let completions = policy.model.generate(
-            requests, parameters, generation: UInt32(truncatingIfNeeded: step),
+            requests, parameters, generation: UInt32(truncatingIfNeeded: step), tape: tape,
             progress: { state in
                 self.progress(.generating(step: step, tokens: state.tokens, active: state.active, completions: total))
             })
@@ -64,6 +80,7 @@ extension GRPOTrainer {
         for (place, index) in order.enumerated() {
             rollouts[index].rewards = table.rewards(of: index)
             rollouts[index].reward = table.totals[index]
+            rollouts[index].extra = table.extra(of: index)
             rollouts[index].advantage = advantages.values[place]
         }
         metrics.record("frac_reward_zero_std", advantages.zeroDeviationShare)

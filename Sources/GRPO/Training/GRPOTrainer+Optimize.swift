@@ -13,7 +13,9 @@ extension GRPOTrainer {
         for (index, item) in microBatches.enumerated() {
             let temperature = Float(configuration.temperature)
             let referenceLogps = configuration.beta == 0 ? nil : reference?.score(item.microBatch.groups, temperature: temperature).logprobs
-            let pass = model.forward(item.microBatch.groups, temperature: temperature)
+            let groups = item.microBatch.groups
+            let pass =
+                item.batch.tape?.pass(groups, members: item.microBatch.members) ?? model.forward(groups, temperature: temperature)
             clock.end("forward")
             let batch = item.batch.objectiveBatch(item.microBatch, logps: pass.statistics.logprobs, referenceLogps: referenceLogps)
             let result = configuration.objective.evaluate(batch, in: shares)
@@ -21,8 +23,7 @@ extension GRPOTrainer {
             metrics.record(result.metrics)
             let counted = zip(pass.statistics.entropies, batch.mask).filter { $0.1 }
             metrics.record("entropy", counted.reduce(0) { $0 + Double($1.0) } / Double(max(counted.count, 1)))
-            // Groups whose rewards are all equal teach nothing; where that is all there is, the gradient is zero without computing it.
-            if result.gradient.contains(where: { $0 != 0 }) { model.backward(pass, dLogprobs: result.gradient) }
+            model.backward(pass, dLogprobs: result.gradient)
             clock.end("backward")
             progress(.training(step: step, microBatch: index + 1, of: microBatches.count))
         }
@@ -35,6 +36,7 @@ extension GRPOTrainer {
         let scale = configuration.maxGradientNorm > 0 ? min(1, configuration.maxGradientNorm / (norm + 1e-6)) : 1
         let rate = schedule.learningRate(at: step - 1)
         optimizer.step(configuration, learningRate: rate, gradientScale: scale)
+        for item in microBatches { item.batch.tape = nil }
         clock.end("optimizer")
         metrics.record("loss", loss)
         metrics.record("grad_norm", norm)

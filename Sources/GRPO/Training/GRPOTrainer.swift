@@ -1,5 +1,5 @@
 internal import Checkpoints
-internal import JSON
+public import JSON
 public import Logging
 public import Qwen2
 
@@ -25,6 +25,10 @@ public final class GRPOTrainer {
     let progress: (TrainingProgress) -> Void
 
     var metrics = Metrics()
+    /// Optimizer steps taken, generations of the current epoch, and micro-batches that wait for their turn.
+    private var steps = 0
+    private var generationsInEpoch = 0
+    private var queue: [(batch: GenerationBatch, microBatch: MicroBatch)] = []
     /// Tokens of prompts (once a completion) and completions so far, as TRL counts them.
     var tokens = 0
 
@@ -70,46 +74,58 @@ public final class GRPOTrainer {
     /// - Throws: `FileError` and `CheckpointError` from writing, `RewardError` from a reward function.
     public func train() throws {
         let directory = try RunDirectory(configuration)
-        var queue: [(batch: GenerationBatch, microBatch: MicroBatch)] = []
-        var inEpoch = 0
-        var epoch = 0
-        for step in 1...plan.totalSteps {
-            var clock = PhaseClock()
-            let started = ContinuousClock.now
-            var microBatches: [(batch: GenerationBatch, microBatch: MicroBatch)] = []
-            while microBatches.count < plan.accumulation {
-                if queue.isEmpty {
-                    // The last optimizer step of an epoch has what is left, as in transformers.
-                    if inEpoch == plan.generationsPerEpoch {
-                        (inEpoch, epoch) = (0, epoch + 1)
-                        if !microBatches.isEmpty { break }
-                    }
-                    let batch = try generate(step: step, clock: &clock)
-                    try directory.completions.write(batch.rollouts, step: step)
-                    queue = batch.microBatches(plan)
-                    inEpoch += 1
-                }
-                microBatches.append(queue.removeFirst())
-            }
-            try optimize(microBatches, step: step, clock: &clock)
-            for (phase, seconds) in clock.seconds { metrics.record("time/\(phase)", seconds) }
-            metrics.record("step_time", (ContinuousClock.now - started) / .seconds(1))
-
-            if step % configuration.loggingSteps == 0 || step == plan.totalSteps {
-                let fraction = Double(step) / Double(plan.stepsPerEpoch)
-                var line = JSONObject([("step", .integer(Int64(step))), ("epoch", .number(fraction))])
+        while steps < plan.totalSteps {
+            for batch in try advance() { try directory.completions.write(batch.rollouts, step: steps) }
+            if steps % configuration.loggingSteps == 0 || steps == plan.totalSteps {
+                let fraction = Double(steps) / Double(plan.stepsPerEpoch)
+                var line = JSONObject([("step", .integer(Int64(steps))), ("epoch", .number(fraction))])
                 line.members += metrics.drain().members
                 line["num_tokens"] = .integer(Int64(tokens))
                 try directory.metrics.append(line)
-                progress(.logged(step: step, metrics: line))
+                progress(.logged(step: steps, metrics: line))
             }
-            let isEpochEnd = queue.isEmpty && inEpoch == plan.generationsPerEpoch
-            if configuration.saveStrategy == .steps && step % configuration.saveSteps == 0 || configuration.saveStrategy == .epoch && isEpochEnd {
-                let path = "\(directory.path)/checkpoint-\(step)"
+            let isEpochEnd = queue.isEmpty && generationsInEpoch == plan.generationsPerEpoch
+            if configuration.saveStrategy == .steps && steps % configuration.saveSteps == 0 || configuration.saveStrategy == .epoch && isEpochEnd {
+                let path = "\(directory.path)/checkpoint-\(steps)"
                 try writer.create(path, from: policy.model, overwrite: true) { self.progress(.saving(path: path, bytes: $0, of: $1)) }
             }
         }
         try writer.write(into: directory.path, from: policy.model) { self.progress(.saving(path: directory.path, bytes: $0, of: $1)) }
+    }
+
+    /// Takes one optimizer step and writes nothing: completions, rewards, and the step on them.
+    /// - Returns: the step's metrics, as `metrics.jsonl` names them.
+    /// - Throws: `RewardError` from a reward function, `TrainingError` for a loss that is not finite.
+    public func step() throws -> JSONObject {
+        _ = try advance()
+        return metrics.drain()
+    }
+
+    /// The next optimizer step; returns what was generated for it.
+    private func advance() throws -> [GenerationBatch] {
+        steps += 1
+        var clock = PhaseClock()
+        let started = ContinuousClock.now
+        var microBatches: [(batch: GenerationBatch, microBatch: MicroBatch)] = []
+        var generated: [GenerationBatch] = []
+        while microBatches.count < plan.accumulation {
+            if queue.isEmpty {
+                // The last optimizer step of an epoch has what is left, as in transformers.
+                if generationsInEpoch == plan.generationsPerEpoch {
+                    generationsInEpoch = 0
+                    if !microBatches.isEmpty { break }
+                }
+                let batch = try generate(step: steps, clock: &clock)
+                generated.append(batch)
+                queue = batch.microBatches(plan)
+                generationsInEpoch += 1
+            }
+            microBatches.append(queue.removeFirst())
+        }
+        try optimize(microBatches, step: steps, clock: &clock)
+        for (phase, seconds) in clock.seconds { metrics.record("time/\(phase)", seconds) }
+        metrics.record("step_time", (ContinuousClock.now - started) / .seconds(1))
+        return generated
     }
 
     /// Writes the model as it stands: BF16 after training in `bfloat16`, FP32 after `float32`.

@@ -8,8 +8,11 @@ final class GenerationBatch {
     let counts: [Bool]
     /// Log-probabilities under the policy that made the tokens, where a later policy trains on them; nil where the ratio is 1 by definition.
     let oldLogps: [[Float]]?
+    /// The forward pass, as far as sampling made it; gone once the weights have changed.
+    var tape: RolloutTape?
 
-    init(rollouts: [Rollout], counts: [Bool], oldLogps: [[Float]]?) {
+    init(rollouts: [Rollout], counts: [Bool], oldLogps: [[Float]]?, tape: RolloutTape?) {
+        self.tape = tape
         self.rollouts = rollouts
         self.counts = counts
         self.oldLogps = oldLogps
@@ -18,7 +21,7 @@ final class GenerationBatch {
     /// The batch cut into micro-batches, `num_iterations` times over.
     func microBatches(_ plan: BatchPlan) -> [(batch: GenerationBatch, microBatch: MicroBatch)] {
         let once = stride(from: 0, to: rollouts.count, by: plan.microBatchSize).map { first in
-            (batch: self, microBatch: MicroBatch(rollouts, first..<min(first + plan.microBatchSize, rollouts.count)))
+            (batch: self, microBatch: MicroBatch(rollouts, first..<min(first + plan.microBatchSize, rollouts.count), generations: plan.generations))
         }
         return (0..<plan.iterations).flatMap { _ in once }
     }

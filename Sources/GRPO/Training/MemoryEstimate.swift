@@ -12,12 +12,15 @@ public import Qwen2
 public struct MemoryEstimate: Sendable {
     /// Weights as the forward pass reads them, FP32 masters, gradients, both moments of AdamW, and a reference model.
     public let model: Int
-    /// Activations of the largest micro-batch, if every completion reaches its limit.
+    /// Activations of a generation batch, if every completion reaches its limit; of the largest micro-batch where memory is short.
     public let activations: Int
     /// Keys and values of a generation batch, likewise.
     public let cache: Int
     /// Logits and their gradient, a chunk at a time.
     public let head: Int
+
+    /// Tokens whose activations may be kept while they are sampled, by what the machine has left.
+    let tapeTokens: Int
 
     /// The bytes of memory that the machine has.
     public static var physical: Int { sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE)) }
@@ -31,14 +34,15 @@ public struct MemoryEstimate: Sendable {
         let isHalf = configuration.dtype == .bfloat16
         let width = isHalf ? 2 : 4
         model = parameters * ((isHalf ? 2 + 4 : 4) + 4 + 8 + (configuration.beta != 0 ? width : 0))
-        let groups = (plan.microBatchSize + plan.generations - 1) / plan.generations
-        let tokens = groups * promptTokens + plan.microBatchSize * plan.maxCompletionLength
-        let queries = shape.headCount * shape.headSize
         let keys = shape.keyValueHeadCount * shape.headSize
-        let layer = 2 * 4 * shape.hiddenSize + queries * (4 + width) + keys * 2 * (4 + width) + 2 * 4 * shape.intermediateSize
-        activations = tokens * (layer * shape.layerCount + 6 * 4 * shape.intermediateSize)
         let cached = plan.promptsPerGeneration * promptTokens + plan.generationBatchSize * plan.maxCompletionLength
         cache = cached * shape.layerCount * 2 * keys * width
-        head = 128 * shape.vocabularySize * (isHalf ? 8 : 4)
+        head = Qwen2Model.headRows * shape.vocabularySize * 4
+        let groups = (plan.microBatchSize + plan.generations - 1) / plan.generations
+        let tokens = groups * promptTokens + plan.microBatchSize * plan.maxCompletionLength
+        let token = shape.activationBytes(configuration.dtype), scratch = tokens * 7 * 4 * shape.intermediateSize
+        // A tenth of the memory is left to everybody else.
+        tapeTokens = max(0, Self.physical / 10 * 9 - model - cache - head - scratch) / token
+        activations = max(tokens, min(cached, tapeTokens)) * token + scratch
     }
 }

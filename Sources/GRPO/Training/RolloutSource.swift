@@ -50,7 +50,7 @@ public final class RolloutSource {
         var batches: [[Rollout]] = []
         let files = try CompletionsLog.files(in: directory)
         for (step, path) in files { batches.append(try Rollout.read(contentsOf: path, step: step)) }
-        let names = configuration.rewardFunctions.isEmpty ? batches[0][0].rewards.map(\.name) : configuration.rewardFunctions
+        let names = configuration.rewardFunctions.isEmpty ? batches[0][0].rewards.map(\.name) : configuration.rewardNames
         let weights = configuration.rewardWeights ?? names.map { _ in 1 }
         guard !names.isEmpty, weights.count == names.count else {
             throw ConfigurationError(message: "reward_weights has \(weights.count) numbers, expected \(names.count), one for each reward")

@@ -1,0 +1,199 @@
+import ArgumentParser
+import Checkpoints
+import Foundation
+import GRPO
+import JSON
+import Qwen2
+import Tokenizer
+
+struct Bench: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Measure a model's speed here, beside what the machine can do.",
+        discussion: """
+            prefill: 512 tokens of one prompt, to its first new token. decode: 64 tokens of 1, 8 and 32 sequences that share a prompt of 40. \
+            train_step: GRPO with one prompt of 40 and 8 completions of 64 tokens; train_step_long: four prompts of 300, 8 completions each. Both are \
+            full fine-tuning, with generation, training and optimizer inside. Medians; the spread is the largest less the smallest time, over the median.
+            """)
+
+    enum Measure: String, CaseIterable, ExpressibleByArgument {
+        case prefill, decode
+        case trainStep = "train_step"
+        case trainStepLong = "train_step_long"
+
+        var isTraining: Bool { self == .trainStep || self == .trainStepLong }
+    }
+
+    @OptionGroup var model: ModelOptions
+
+    @Option(parsing: .upToNextOption, help: "What to measure: prefill, decode, train_step, train_step_long. The last one is left out by default.")
+    var only: [Measure] = [.prefill, .decode, .trainStep]
+
+    @Option(help: "Measurements of each, after one to warm up.")
+    var repeats = 5
+
+    @Flag(help: "A JSON object a measure.")
+    var json = false
+
+    /// Tokens that the bench's prompts are cut from.
+    private static let text = "The quick brown fox jumps over the lazy dog while the old river carries its boats slowly towards the sea. "
+
+    func validate() throws {
+        if !(1...1000).contains(repeats) { throw ValidationError("--repeats is \(repeats), expected 1 to 1000") }
+    }
+
+    func run() throws {
+        let threads = Qwen2Model.useThreads(model.threads.count)
+        let limits = MachineLimits.measured()
+        if !json {
+            try StandardOutput.line(
+                "\(threads) threads (\(Qwen2Model.instructionSet)), at most \(String(format: "%.0f GFLOP/s, %.1f GB/s", limits.flops / 1e9, limits.bandwidth / 1e9))"
+            )
+            try StandardOutput.line(BenchResult.heading)
+        }
+        if only.contains(where: { !$0.isTraining }) {
+            let text = try model.open()
+            if only.contains(.prefill) { try show(prefill(text, limits)) }
+            if only.contains(.decode) { for sequences in [1, 8, 32] { try show(decode(text, sequences, limits)) } }
+        }
+        if only.contains(.trainStep) { try show(train(.trainStep, prompts: 1, promptTokens: 40, limits)) }
+        if only.contains(.trainStepLong) { try show(train(.trainStepLong, prompts: 4, promptTokens: 300, limits)) }
+    }
+
+    private func show(_ result: BenchResult) throws {
+        if json { try printJSON(result.json) } else { try StandardOutput.line(result.row) }
+    }
+
+    /// `count` ids of plain text.
+    private func prompt(_ count: Int, _ text: TextModel) throws -> [Int32] {
+        let ids = try text.tokenizer.encode(String(repeating: Self.text, count: 1 + count / 16))
+        return Array(ids.prefix(count))
+    }
+
+    private func result(_ measure: Measure, sequences: Int, tokens: Int, seconds: [Double], _ shape: Qwen2Configuration) -> BenchResult {
+        BenchResult(
+            measure: measure.rawValue, sequences: sequences, tokens: tokens, dtype: model.dtype.rawValue, seconds: seconds,
+            weightBytes: shape.parameterCount * (model.dtype == .bfloat16 ? 2 : 4))
+    }
+
+    private func prefill(_ text: TextModel, _ limits: MachineLimits) throws -> BenchResult {
+        var parameters = SamplingParameters()
+        parameters.maxNewTokens = 1
+        let request = GenerationRequest(prompt: try prompt(512, text))
+        let seconds = timed { _ = text.model.generate([request], parameters) }
+        let shape = text.model.configuration
+        var result = result(.prefill, sequences: 1, tokens: 512, seconds: seconds, shape)
+        // The head sees the last token only.
+        let head = shape.vocabularySize * shape.hiddenSize
+        let body = shape.parameterCount - head * (shape.tiesEmbeddings ? 1 : 2)
+        result.shareOfPeak = 2 * Double(512 * body + head) / result.median / limits.flops
+        return result
+    }
+
+    private func decode(_ text: TextModel, _ sequences: Int, _ limits: MachineLimits) throws -> BenchResult {
+        let steps = 64
+        var parameters = SamplingParameters()
+        parameters.maxNewTokens = steps + 1
+        parameters.temperature = 1
+        let request = GenerationRequest(prompt: try prompt(40, text), count: sequences)
+        var seconds: [Double] = []
+        for _ in 0...repeats {
+            // The first tokens come from the prefill, which is not this measure's.
+            var begun: ContinuousClock.Instant?
+            _ = text.model.generate([request], parameters, progress: { _ in if begun == nil { begun = .now } })
+            seconds.append((ContinuousClock.now - (begun ?? .now)) / .seconds(1))
+        }
+        var result = result(.decode, sequences: sequences, tokens: steps * sequences, seconds: Array(seconds.dropFirst()), text.model.configuration)
+        result.shareOfBandwidth = Double(result.weightBytes * steps) / result.median / limits.bandwidth
+        return result
+    }
+
+    private func train(_ measure: Measure, prompts: Int, promptTokens: Int, _ limits: MachineLimits) throws -> BenchResult {
+        let text = try TextModel(Checkpoint(opening: model.model), computeType: model.dtype, trainable: true)
+        text.endTokens = []  // every completion has all its tokens
+        var configuration = GRPOConfiguration()
+        configuration.dtype = model.dtype
+        configuration.maxCompletionLength = 64
+        configuration.perDeviceBatchSize = 8 * prompts
+        configuration.maxSteps = repeats + 1
+        let row = PromptDataset.Row(prompt: .text(text.tokenizer.decode(try prompt(promptTokens, text))))
+        let dataset = PromptDataset(rows: .init(repeating: row, count: prompts))
+        let rewards = try WeightedRewards([ClosureReward("spread") { batch in batch.completionIDs.indices.map { Double($0 % 8) } }])
+        let source = try RolloutSource(configuration, dataset: dataset, rewards: rewards, policy: text)
+        let trainer = try GRPOTrainer(configuration, policy: text, source: source)
+        var steps: [JSONObject] = []
+        for _ in 0...repeats { steps.append(try trainer.step()) }
+        steps.removeFirst()
+        var result = result(
+            measure, sequences: 8 * prompts, tokens: 64 * 8 * prompts, seconds: steps.compactMap { $0["step_time"]?.double }, text.model.configuration
+        )
+        result.phases = ["generate", "forward", "backward", "optimizer"].map { phase in
+            (phase, steps.compactMap { $0["time/\(phase)"]?.double }.sorted()[steps.count / 2])
+        }
+        return result
+    }
+
+    /// Seconds of `repeats` runs after one to warm up.
+    private func timed(_ body: () -> Void) -> [Double] {
+        (0...repeats).map { _ in
+            let started = ContinuousClock.now
+            body()
+            return (ContinuousClock.now - started) / .seconds(1)
+        }.suffix(repeats)
+    }
+}
+
+/// One row of the bench.
+private struct BenchResult {
+    let measure: String
+    let sequences, tokens: Int
+    let dtype: String
+    let seconds: [Double]
+    let weightBytes: Int
+    var shareOfPeak: Double?
+    var shareOfBandwidth: Double?
+    var phases: [(name: String, seconds: Double)] = []
+
+    var median: Double { seconds.sorted()[seconds.count / 2] }
+
+    private var spread: Double { ((seconds.max() ?? 0) - (seconds.min() ?? 0)) / median }
+
+    private var peakBytes: Int {
+        var usage = rusage()
+        getrusage(0, &usage)  // RUSAGE_SELF, whose type differs between C libraries
+        return usage.ru_maxrss * 1024
+    }
+
+    static let heading =
+        column("measure", 16) + column("sequences", -10) + column("tokens", -8) + column("dtype", -10) + column("tokens/s", -10)
+        + column("seconds", -10) + column("spread", -8) + column("peak", -10) + "  of the machine"
+
+    /// Text in a column: to the right of it where the width is negative.
+    private static func column(_ text: String, _ width: Int) -> String {
+        let padding = String(repeating: " ", count: max(0, abs(width) - text.count))
+        return width < 0 ? padding + text : text + padding
+    }
+
+    var row: String {
+        var shares: [String] = []
+        if let shareOfPeak { shares.append(String(format: "%.0f %% of the arithmetic", shareOfPeak * 100)) }
+        if let shareOfBandwidth {
+            shares.append(String(format: "%.0f %% of the bandwidth (%.2f GB of weights)", shareOfBandwidth * 100, Double(weightBytes) / 1e9))
+        }
+        shares += phases.map { String(format: "\($0.name) %.2f s", $0.seconds) }
+        return Self.column(measure, 16) + Self.column("\(sequences)", -10) + Self.column("\(tokens)", -8) + Self.column(dtype, -10)
+            + Self.column(String(format: "%.1f", Double(tokens) / median), -10) + Self.column(String(format: "%.3f", median), -10)
+            + Self.column(String(format: "%.0f %%", spread * 100), -8) + Self.column(String(format: "%.2f GB", Double(peakBytes) / 1e9), -10) + "  "
+            + shares.joined(separator: ", ")
+    }
+
+    var json: [(key: String, value: JSONValue)] {
+        var members: [(key: String, value: JSONValue)] = [
+            ("measure", .string(measure)), ("sequences", .integer(Int64(sequences))), ("tokens", .integer(Int64(tokens))), ("dtype", .string(dtype)),
+            ("tokens_per_second", .number(Double(tokens) / median)), ("seconds", .number(median)), ("spread", .number(spread)),
+            ("peak_bytes", .integer(Int64(peakBytes))), ("weight_bytes", .integer(Int64(weightBytes))),
+        ]
+        if let shareOfPeak { members.append(("share_of_peak", .number(shareOfPeak))) }
+        if let shareOfBandwidth { members.append(("share_of_bandwidth", .number(shareOfBandwidth))) }
+        return members + phases.map { ("seconds_\($0.name)", .number($0.seconds)) }
+    }
+}
