@@ -50,13 +50,13 @@ public struct ScoreRows: Sendable {
         let shown: [Int32]
         switch content {
         case .text(let text):
-            shown = model.tokenizer.encode(text)
+            shown = try model.ids(ofText: text)
             group = TokenGroup(prompt: Array(shown.prefix(1)), completions: [Array(shown.dropFirst())])
         case .ids(let ids):
             shown = ids
             group = TokenGroup(prompt: Array(shown.prefix(1)), completions: [Array(shown.dropFirst())])
         case .completion(let prompt, let completion):
-            shown = model.tokenizer.encode(completion)
+            shown = try model.ids(ofText: completion)
             group = TokenGroup(prompt: try model.ids(of: prompt), completions: [shown])
         }
         let vocabulary = Int32(clamping: model.model.configuration.vocabularySize)

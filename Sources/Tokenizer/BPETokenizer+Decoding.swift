@@ -1,44 +1,36 @@
 extension BPETokenizer {
     /// The text of ids. Ids that do not exist are skipped; bytes that are not UTF-8 become U+FFFD, as Python's `errors="replace"` does.
     public func decode(_ ids: some Sequence<Int32>, skipSpecialTokens: Bool = false) -> String {
-        var bytes: [UInt8] = []
-        for id in ids { bytes += self.bytes(of: id, skipSpecialTokens: skipSpecialTokens) }
-        return String(decoding: bytes, as: UTF8.self)
+        guard isByteLevel else {
+            var chain = DecoderChain(decoders)
+            for id in ids { if let token = decodedToken(of: id, skipSpecialTokens: skipSpecialTokens) { chain.append(token) } }
+            chain.finish()
+            return chain.takeOutput()
+        }
+        var bytes = ByteBuffer()
+        for id in ids { appendBytes(of: id, skipSpecialTokens: skipSpecialTokens, to: &bytes) }
+        return String(decoding: bytes.contents, as: UTF8.self)
     }
 
-    /// The bytes an id adds to a text: none for an id that does not exist or is to be skipped.
-    func bytes(of id: Int32, skipSpecialTokens: Bool) -> ArraySlice<UInt8> {
-        skipSpecialTokens && isSpecial(id) ? [] : vocabulary.bytes(of: id) ?? []
-    }
-}
-
-/// Decodes ids as they come, holding back the start of a character until the rest of it is there.
-///
-/// The pieces, joined, are what `decode` gives for all the ids at once.
-public struct StreamingDecoder: Sendable {
-    private let tokenizer: BPETokenizer
-    private let skipSpecialTokens: Bool
-    /// The bytes of an unfinished character, three at the most between calls.
-    private var pending: [UInt8] = []
-
-    /// A decoder at the start of a text.
-    public init(_ tokenizer: BPETokenizer, skipSpecialTokens: Bool = false) {
-        self.tokenizer = tokenizer
-        self.skipSpecialTokens = skipSpecialTokens
+    /// Whether decoding is no more than putting the bytes of ids one behind the other.
+    var isByteLevel: Bool {
+        if decoders.count == 1, case .byteLevel = decoders[0] { model.vocabulary.isByteLevel } else { false }
     }
 
-    /// The text that this id makes certain; often empty, never half a character.
-    public mutating func append(_ id: Int32) -> String {
-        pending += tokenizer.bytes(of: id, skipSpecialTokens: skipSpecialTokens)
-        let certain = pending.count - UTF8Text.unfinishedSuffix(of: pending)
-        let text = String(decoding: pending[..<certain], as: UTF8.self)
-        pending.removeFirst(certain)
-        return text
+    /// What an id hands to the decoders; nil for an id that does not exist or is to be skipped.
+    func decodedToken(of id: Int32, skipSpecialTokens: Bool) -> [UInt8]? {
+        guard let token = addedTokens.token(of: id)?.searched ?? model.vocabulary.spelling(of: id) else { return nil }
+        return skipSpecialTokens && addedTokens.isSkipped(token) ? nil : token
     }
 
-    /// What is left at the end: a U+FFFD if the last character is not whole. The decoder is then at the start of a new text.
-    public mutating func finish() -> String {
-        defer { pending = [] }
-        return String(decoding: pending, as: UTF8.self)
+    /// The bytes an id adds to a text, where decoding is `byteLevel`.
+    func appendBytes(of id: Int32, skipSpecialTokens: Bool, to out: inout ByteBuffer) {
+        if let token = addedTokens.token(of: id)?.searched {
+            guard !(skipSpecialTokens && addedTokens.isSkipped(token)) else { return }
+            // As in Hugging Face's decoder, a token outside the alphabet, which only an added one may be, stands for its own UTF-8.
+            token.withUnsafeBufferPointer { if !ByteAlphabet.append($0, to: &out) { out.append($0) } }
+        } else if let bytes = model.vocabulary.bytes(of: id) {
+            out.append(bytes)
+        }
     }
 }

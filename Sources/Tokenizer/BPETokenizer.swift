@@ -1,44 +1,48 @@
-/// A byte-level byte-pair-encoding tokenizer, as GPT-2 and Qwen2 have it: text to ids and back, equal to Hugging Face's tokenizers.
+/// A byte-pair-encoding tokenizer, as Hugging Face's `tokenizer.json` describes it: text to ids and back, equal to Hugging Face's tokenizers.
 ///
 /// What happens to a text, in order: added tokens such as `<|im_end|>` are cut out; the rest is normalised; a pre-tokenizer cuts it
-/// into pieces (words, numbers, punctuation, white space); the bytes of each piece are merged pair by pair, the earliest learned merge first.
+/// into pieces (words, numbers, punctuation, white space); each piece is merged pair by pair, the earliest learned merge first; a
+/// post-processor may put special tokens around the whole. A decoder goes the other way.
 ///
 /// Immutable, so one value serves any number of threads.
 public final class BPETokenizer: Sendable {
-    /// The bytes of every id, learned pieces and added tokens alike.
-    let vocabulary: Vocabulary
-    let merges: MergeTable
-    /// The id of each single byte.
-    let byteIDs: [Int32]
-    let normalizesToNFC: Bool
-    let preTokenizer: PreTokenizer
     let addedTokens: AddedTokens
+    let normalizers: [Normalizer]
+    let preTokenizer: PreTokenizer
+    let model: BPEModel
+    let postProcessor: PostProcessor
+    let decoders: [Decoder]
+    /// Whether normalizers or pre-tokenizers need to know where a text comes from even if nobody asks for offsets.
+    let needsAlignments: Bool
 
     init(
-        vocabulary: Vocabulary, merges: MergeTable, byteIDs: [Int32], normalizesToNFC: Bool, preTokenizer: PreTokenizer, addedTokens: AddedTokens
+        addedTokens: AddedTokens = AddedTokens([]), normalizers: [Normalizer] = [], preTokenizer: PreTokenizer, model: BPEModel,
+        postProcessor: PostProcessor = PostProcessor(), decoders: [Decoder] = [.byteLevel]
     ) {
-        self.vocabulary = vocabulary
-        self.merges = merges
-        self.byteIDs = byteIDs
-        self.normalizesToNFC = normalizesToNFC
-        self.preTokenizer = preTokenizer
         self.addedTokens = addedTokens
+        self.normalizers = normalizers
+        self.preTokenizer = preTokenizer
+        self.model = model
+        self.postProcessor = postProcessor
+        self.decoders = decoders
+        needsAlignments = preTokenizer.needsAlignments
+        vocabularySize = max(model.vocabulary.count, Int(addedTokens.highestID ?? -1) + 1)
     }
 
-    /// How many ids there are, added tokens included: they are 0 ..< this. (A model may have more rows than that.)
-    public var vocabularySize: Int { vocabulary.count }
+    /// One more than the highest id, added tokens included. (A model may have more rows than that.)
+    public let vocabularySize: Int
 
     /// The id of a token spelled as in `tokenizer.json` (`Ġthe`, `<|im_end|>`); nil if there is none.
     public func id(of token: String) -> Int32? {
         let spelling = Array(token.utf8)
         if let id = addedTokens.id(of: spelling) { return id }
-        return ByteAlphabet.bytes(spelledBy: spelling).flatMap(vocabulary.id(of:))
+        var scratch = ByteBuffer()
+        return spelling.withUnsafeBufferPointer { model.vocabulary.id(spelled: $0, scratch: &scratch) }
     }
 
     /// How `tokenizer.json` spells a token; nil for an id that does not exist.
     public func token(of id: Int32) -> String? {
-        if let added = addedTokens.token(of: id) { return String(decoding: added.content, as: UTF8.self) }
-        return vocabulary.bytes(of: id).map(ByteAlphabet.spelling(of:))
+        (addedTokens.token(of: id)?.content ?? model.vocabulary.spelling(of: id)).map { String(decoding: $0, as: UTF8.self) }
     }
 
     /// Whether an id is a special token: control, not text.

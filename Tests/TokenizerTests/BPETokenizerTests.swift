@@ -12,9 +12,9 @@ import Testing
         for row in encoded {
             let text = try #require(row["text"]?.string)
             let ids = try #require(row["ids"]).ids
-            #expect(tokenizer.encode(text) == ids, "\(text.debugDescription)")
-            #expect(tokenizer.encode(utf8: Array(text.utf8)) == ids)
-            #expect(tokenizer.encode(text, allowSpecial: false) == row["plain"]?.ids ?? ids, "\(text.debugDescription)")
+            #expect(try tokenizer.encode(text) == ids, "\(text.debugDescription)")
+            #expect(try tokenizer.encode(utf8: Array(text.utf8)) == ids)
+            #expect(try tokenizer.encode(text, allowSpecial: false) == row["plain"]?.ids ?? ids, "\(text.debugDescription)")
         }
         let decoded = try #require(golden["decode"]?.array)
         for row in decoded {
@@ -30,10 +30,11 @@ import Testing
         let tokenizer = try Goldens.tokenizer(name)
         let rows = try #require(try Goldens.json("\(name).golden.json")["split"]?.array)
         for row in rows {
-            var text = try #require(row["text"]?.string)
+            let text = try #require(row["text"]?.string)
             var pieces: [[UInt8]] = []
-            text.withUTF8 { bytes in
-                tokenizer.preTokenizer.forEachPiece(in: UTF8Text(bytes: bytes)) { pieces.append(Array(bytes[$0])) }
+            try Array(text.utf8).withUnsafeBufferPointer { bytes in
+                let piece = Piece(text: UTF8Text(bytes: bytes), alignments: nil, originalStart: 0)
+                try tokenizer.preTokenizer.forEachPiece(in: piece) { pieces.append(Array($0.bytes)) }
             }
             #expect(pieces == row["pieces"]?.array?.map { Array(($0.string ?? "").utf8) }, "\(text.debugDescription)")
         }
@@ -49,11 +50,11 @@ import Testing
         for row in try #require(try Goldens.json("qwen2.5.golden.json")["encode"]?.array) {
             let text = try #require(row["text"]?.string)
             let normalized = try #require(row["ids"]).ids
-            let ids = tokenizer.normalizesToNFC ? normalized : row["without_nfc"]?.ids ?? normalized
-            #expect(tokenizer.encode(text) == ids, "\(text.debugDescription)")
+            let ids = !tokenizer.normalizers.isEmpty ? normalized : row["without_nfc"]?.ids ?? normalized
+            #expect(try tokenizer.encode(text) == ids, "\(text.debugDescription)")
         }
         #expect(tokenizer.decode([55336, 76952, 122, 23836, 99491, 105266]) == "Swift 社区非常活跃")
-        #expect(tokenizer.encode("Who are you?") == [15191, 525, 498, 30])
+        #expect(try tokenizer.encode("Who are you?") == [15191, 525, 498, 30])
         #expect(tokenizer.id(of: "<|im_end|>") == 151645)
         #expect(tokenizer.isSpecial(151645) && !tokenizer.isSpecial(30))
     }
@@ -66,12 +67,13 @@ import Testing
         }
         #expect(tokenizer.token(of: Int32(tokenizer.vocabularySize)) == nil && tokenizer.token(of: -1) == nil)
         #expect(tokenizer.id(of: "no such token") == nil)
-        #expect(tokenizer.id(of: "Ġ") == tokenizer.encode(" ").first)
+        let space = try tokenizer.encode(" ").first
+        #expect(tokenizer.id(of: "Ġ") == space)
     }
 
     @Test func idsOutsideTheVocabularyAreSkipped() throws {
         let tokenizer = try Goldens.tokenizer("qwen2-tiny")
-        let ids = tokenizer.encode("hello")
+        let ids = try tokenizer.encode("hello")
         #expect(tokenizer.decode([-1] + ids + [.max, .min, Int32(tokenizer.vocabularySize)]) == "hello")
         #expect(tokenizer.decode([]) == "")
     }
@@ -83,7 +85,7 @@ import Testing
         for _ in 0..<50 {
             let bytes = (0..<Int.random(in: 0...300, using: &generator)).map { _ in UInt8.random(in: 0...255, using: &generator) }
             // This tokenizer does not normalise, so what is valid comes back as it was.
-            #expect(same(tokenizer.decode(tokenizer.encode(utf8: bytes)), String(decoding: bytes, as: UTF8.self)))
+            #expect(same(tokenizer.decode(try tokenizer.encode(utf8: bytes)), String(decoding: bytes, as: UTF8.self)))
         }
     }
 
@@ -92,13 +94,13 @@ import Testing
         let clock = ContinuousClock()
         for text in [String(repeating: "a", count: 1 << 20), String(repeating: " ", count: 1 << 20), String(repeating: "e\u{301}", count: 1 << 19)] {
             var ids: [Int32] = []
-            let time = clock.measure { ids = tokenizer.encode(text, allowSpecial: false) }
+            let time = clock.measure { ids = (try? tokenizer.encode(text, allowSpecial: false)) ?? [] }
             #expect(time < .seconds(20))
             #expect(ids.count < text.utf8.count)
         }
         // A million marks of two classes in the wrong order: sorting them must not be quadratic either.
         let marks = String(repeating: "\u{301}\u{323}", count: 1 << 18)
-        #expect(clock.measure { _ = tokenizer.encode("a" + marks) } < .seconds(20))
+        #expect(clock.measure { _ = try? tokenizer.encode("a" + marks) } < .seconds(20))
     }
 
     @Test(arguments: UInt64(1)...20)
@@ -106,34 +108,39 @@ import Testing
         // A tokenizer of random merges of random pieces, so that neighbours change all the time; and pieces on both sides of the length
         // where the heap takes over, against the plainest possible merging.
         var generator = SeededGenerator(state: seed)
-        var vocabulary = Vocabulary(capacity: 400)
-        for byte in UInt8.min...UInt8.max { vocabulary.append([byte], findable: true) }
-        var known = Array("abc".utf8).map(Int32.init)
-        var merges = MergeTable(capacity: 400)
-        for rank in (0..<120).shuffled(using: &generator) {
+        var vocabulary = Vocabulary(isByteLevel: true, entries: 400, byteCount: 8000)
+        func insert(_ bytes: [UInt8]) {
+            ByteAlphabet.spelling(of: bytes).withUnsafeBufferPointer { _ = vocabulary.insert($0, id: Int32(vocabulary.count)) }
+        }
+        func id(_ bytes: [UInt8]) -> Int32? { bytes.withUnsafeBufferPointer { vocabulary.id(of: $0) } }
+        for byte in UInt8.min...UInt8.max { insert([byte]) }
+        var known = Array("abc中é".utf8).map(Int32.init)
+        let merges = MergeTable(capacity: 400)
+        for rank in (0..<160).shuffled(using: &generator) {
             let (left, right) = (known.randomElement(using: &generator) ?? 97, known.randomElement(using: &generator) ?? 97)
-            let made = Array((vocabulary.bytes(of: left) ?? []) + (vocabulary.bytes(of: right) ?? []))
+            let made =
+                Array(vocabulary.bytes(of: left) ?? UnsafeBufferPointer(start: nil, count: 0))
+                + Array(vocabulary.bytes(of: right) ?? UnsafeBufferPointer(start: nil, count: 0))
             if made.count > 8 { continue }
-            if vocabulary.id(of: made) == nil {
+            if id(made) == nil {
                 known.append(Int32(vocabulary.count))
-                vocabulary.append(made, findable: true)
+                insert(made)
             }
-            merges.insert(left: left, right: right, rank: rank, id: try #require(vocabulary.id(of: made)))
+            merges.insert(left: left, right: right, rank: rank, id: try #require(id(made)))
         }
         let tokenizer = BPETokenizer(
-            vocabulary: vocabulary, merges: merges, byteIDs: Array(0..<256), normalizesToNFC: false, preTokenizer: .qwen2,
-            addedTokens: AddedTokens([]))
+            preTokenizer: PreTokenizer(steps: [.scan(.llama3(digits: 1))]), model: BPEModel(vocabulary: vocabulary, merges: merges))
         for _ in 0..<100 {
-            let letters = (0..<Int.random(in: 2...200, using: &generator)).map { _ in "abc".utf8.randomElement(using: &generator) ?? 97 }
+            // Characters of several bytes, whose parts merge with their neighbours as the merges come.
+            let text = (0..<Int.random(in: 2...150, using: &generator)).map { _ in "abc中é".randomElement(using: &generator) ?? "a" }
+            let letters = Array(String(text).utf8)
             var ids = letters.map(Int32.init)
-            merges.withLookup { merges in
-                while true {
-                    let candidates = ids.indices.dropLast().map { merges.merge(ids[$0], ids[$0 + 1]) }
-                    guard let best = candidates.min(), best != MergeTable.none, let place = candidates.firstIndex(of: best) else { break }
-                    ids.replaceSubrange(place...place + 1, with: [Int32(truncatingIfNeeded: best)])
-                }
+            while true {
+                let candidates = ids.indices.dropLast().map { merges.merge(ids[$0], ids[$0 + 1]) }
+                guard let best = candidates.min(), best != MergeTable.none, let place = candidates.firstIndex(of: best) else { break }
+                ids.replaceSubrange(place...place + 1, with: [Int32(truncatingIfNeeded: best)])
             }
-            #expect(tokenizer.encode(utf8: letters) == ids)
+            #expect(try tokenizer.encode(utf8: letters) == ids)
         }
     }
 }

@@ -24,7 +24,7 @@ import Testing
         let text = "é 社区 🥳 \u{10FFFF} \u{800} \u{FFFF} ก็"
         var decoder = StreamingDecoder(tokenizer)
         // A byte at a time: every piece is empty or one whole character.
-        let pieces = text.utf8.map { decoder.append(tokenizer.byteIDs[Int($0)]) }
+        let pieces = text.utf8.map { decoder.append(tokenizer.model.byteIDs[Int($0)]) }
         #expect(pieces.filter { !$0.isEmpty }.map { $0.unicodeScalars.count } == text.unicodeScalars.map { _ in 1 })
         #expect(!pieces.joined().unicodeScalars.contains("\u{FFFD}"))
         #expect(same(pieces.joined(), text))
@@ -34,10 +34,10 @@ import Testing
     @Test func anUnfinishedCharacterIsReplacedAtTheEnd() throws {
         let tokenizer = try Goldens.tokenizer("qwen2-tiny")
         var decoder = StreamingDecoder(tokenizer)
-        for byte: UInt8 in [0xF0, 0x9F, 0xA5] { #expect(decoder.append(tokenizer.byteIDs[Int(byte)]) == "") }
+        for byte: UInt8 in [0xF0, 0x9F, 0xA5] { #expect(decoder.append(tokenizer.model.byteIDs[Int(byte)]) == "") }
         #expect(decoder.finish() == "\u{FFFD}")
-        #expect(decoder.append(tokenizer.byteIDs[0x41]) == "A")
+        #expect(decoder.append(tokenizer.model.byteIDs[0x41]) == "A")
         // What cannot become a character any more is replaced at once.
-        for bad: UInt8 in [0x80, 0xC0, 0xC1, 0xF5, 0xFF] { #expect(decoder.append(tokenizer.byteIDs[Int(bad)]) == "\u{FFFD}") }
+        for bad: UInt8 in [0x80, 0xC0, 0xC1, 0xF5, 0xFF] { #expect(decoder.append(tokenizer.model.byteIDs[Int(bad)]) == "\u{FFFD}") }
     }
 }

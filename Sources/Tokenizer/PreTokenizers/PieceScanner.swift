@@ -1,47 +1,71 @@
-/// The rule that cuts a text into the pieces inside which bytes are merged.
-///
-/// Each rule is a regular expression in `tokenizer.json`; only known ones are accepted, and each has a scanner written for it,
-/// linear in the text whatever the text is.
-enum PreTokenizer: Sendable {
-    /// The `Split` of Qwen2, Qwen2.5 and Qwen3.
-    case qwen2
-    /// `ByteLevel` with `use_regex`, as GPT-2.
-    case gpt2
+/// Cuts a text by the expressions that most tokenizers have, each written out as a walk over bytes, linear in the text whatever the text is.
+struct PieceScanner {
+    /// A known expression.
+    enum Rule: Sendable, Equatable {
+        /// `ByteLevel` with `use_regex`, as GPT-2.
+        case gpt2
+        /// The `Split` of Llama 3 and Qwen2: they differ in how many digits make a piece.
+        case llama3(digits: Int)
+        /// `Digits`: numbers apart from the rest, each character alone if `individually`.
+        case digits(individually: Bool)
+    }
+
+    /// GPT-2's expression, which `tokenizer.json` need not spell out.
+    static let gpt2Pattern = #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
 
     /// Qwen2's expression, as it stands in `tokenizer.json`.
     static let qwen2Pattern =
         #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
 
-    /// GPT-2's expression, which `tokenizer.json` does not spell out.
-    static let gpt2Pattern = #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
+    /// Llama 3's.
+    static let llama3Pattern =
+        #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
+
+    /// The rule for an expression whose matches are the pieces; nil if it has none.
+    static func rule(for pattern: String) -> Rule? {
+        let known = [(gpt2Pattern, Rule.gpt2), (qwen2Pattern, .llama3(digits: 1)), (llama3Pattern, .llama3(digits: 3))]
+        return known.first { $0.0.utf8.elementsEqual(pattern.utf8) }?.1
+    }
 
     /// Calls `body` with the range of every piece of a text, in order, nothing left out.
     @inline(__always)
-    func forEachPiece(in text: UTF8Text, _ body: (Range<Int>) -> Void) {
-        CharacterClass.table.withLookup { classes in
-            let scanner = PieceScanner(text: text, classes: classes)
-            var start = 0
+    static func forEachPiece(in text: UTF8Text, _ rule: Rule, _ body: (Range<Int>) -> Void) {
+        let scanner = PieceScanner(text: text, classes: CharacterClass.table)
+        var start = 0
+        switch rule {
+        case .gpt2:
             while start < text.count {
-                let end = self == .qwen2 ? scanner.qwen2PieceEnd(from: start) : scanner.gpt2PieceEnd(from: start)
+                let end = scanner.gpt2PieceEnd(from: start)
+                body(start..<end)
+                start = end
+            }
+        case .llama3(let digits):
+            while start < text.count {
+                let end = scanner.llama3PieceEnd(from: start, digits: digits)
+                body(start..<end)
+                start = end
+            }
+        case .digits(let individually):
+            while start < text.count {
+                let end = scanner.digitsPieceEnd(from: start, individually: individually)
                 body(start..<end)
                 start = end
             }
         }
     }
-}
 
-/// Matches the alternatives of a pre-tokenizer's expression, in their order.
-struct PieceScanner {
-    let text: UTF8Text
-    let classes: ScalarTable.Lookup
+    private let text: UTF8Text
+    private let classes: ScalarTable
 
     private static let apostrophe = UInt8(ascii: "'")
     private static let space = UInt8(ascii: " ")
     private static let classMask = CharacterClass.letter | CharacterClass.number | CharacterClass.whitespace
 
-    /// Where the piece that starts at `start` ends, by `PreTokenizer.qwen2Pattern`.
+    // MARK: The expressions
+
+    /// Where the piece that starts at `start` ends, by `llama3Pattern` with so many digits.
     @inline(__always)
-    func qwen2PieceEnd(from start: Int) -> Int {
+    private func llama3PieceEnd(from start: Int, digits: Int) -> Int {
         let byte = text.bytes[start]
         let first = character(at: start)
         let next = start + first.length
@@ -49,8 +73,8 @@ struct PieceScanner {
         if byte == Self.apostrophe, let end = contractionEnd(from: next, ignoresCase: true) { return end }
         // [^\r\n\p{L}\p{N}]?\p{L}+
         if first.class == CharacterClass.letter { return end(ofRun: CharacterClass.letter, from: next) }
-        // \p{N}
-        if first.class == CharacterClass.number { return next }
+        // \p{N}{1,digits}
+        if first.class == CharacterClass.number { return numberEnd(from: next, most: digits - 1) }
         let follower = next < text.count ? character(at: next) : (class: CharacterClass.whitespace, length: 0)
         if follower.class == CharacterClass.letter, !isNewline(byte) { return end(ofRun: CharacterClass.letter, from: next + follower.length) }
         //  ?[^\s\p{L}\p{N}]+[\r\n]*
@@ -63,9 +87,9 @@ struct PieceScanner {
         return whitespaceEnd(from: start, stopsAtNewline: true)
     }
 
-    /// Where the piece that starts at `start` ends, by `PreTokenizer.gpt2Pattern`.
+    /// Where the piece that starts at `start` ends, by `gpt2Pattern`.
     @inline(__always)
-    func gpt2PieceEnd(from start: Int) -> Int {
+    private func gpt2PieceEnd(from start: Int) -> Int {
         let byte = text.bytes[start]
         let first = character(at: start)
         let next = start + first.length
@@ -81,9 +105,29 @@ struct PieceScanner {
         return whitespaceEnd(from: start, stopsAtNewline: false)
     }
 
+    private func digitsPieceEnd(from start: Int, individually: Bool) -> Int {
+        var end = start
+        var isNumber = false
+        while end < text.count {
+            let (itsClass, length) = character(at: end)
+            if end == start {
+                isNumber = itsClass == CharacterClass.number
+            } else if isNumber != (itsClass == CharacterClass.number) {
+                break
+            }
+            end += length
+            if isNumber, individually { break }
+        }
+        return end
+    }
+
+    // MARK: Their parts
+
     /// The class of a character (0: none of letter, number and white space) and its length in bytes.
     @inline(__always)
     private func character(at position: Int) -> (class: UInt8, length: Int) {
+        let lead = text.bytes[position]
+        if lead < 0x80 { return (classes.ascii(lead) & Self.classMask, 1) }
         let (scalar, length) = text.scalar(at: position)
         return (classes[scalar] & Self.classMask, length)
     }
@@ -99,6 +143,20 @@ struct PieceScanner {
             let (itsClass, length) = character(at: end)
             guard itsClass == wanted else { break }
             end += length
+        }
+        return end
+    }
+
+    /// Behind at most so many numbers more.
+    @inline(__always)
+    private func numberEnd(from start: Int, most: Int) -> Int {
+        var end = start
+        var left = most
+        while left > 0, end < text.count {
+            let (itsClass, length) = character(at: end)
+            guard itsClass == CharacterClass.number else { break }
+            end += length
+            left -= 1
         }
         return end
     }

@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""Times the tokenizer beside Hugging Face's, one thread each, in one run: loading, and encoding whole files.
+
+    pip install tokenizers==0.23.3
+    swift build -c release -Xswiftc -enable-testing --build-tests
+    scripts/oracles/tokenizer_speed.py MODEL_DIR TEXT...
+
+The best of five; exit code 1 if the ids differ.
+"""
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["RAYON_NUM_THREADS"] = "1"
+from tokenizers import Tokenizer  # noqa: E402: reads the environment
+
+model, texts = pathlib.Path(sys.argv[1]), sys.argv[2:]
+
+
+def best(work):
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        result = work()
+        times.append(time.perf_counter() - start)
+    return min(times), result
+
+
+command = ["swift", "test", "--skip-build", "-c", "release", "-Xswiftc", "-enable-testing", "--no-parallel", "--filter", "SpeedTests"]
+out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True,
+                     env=os.environ | {"GRPO_MODEL": str(model), "GRPO_TOKENIZER_TEXTS": ":".join(texts)}).stdout
+mine = {line.split()[1]: line.split()[2:] for line in out.splitlines() if line.startswith("SPEED")}
+theirs, tokenizer = best(lambda: Tokenizer.from_file(str(model / "tokenizer.json")))
+print(f"load: {float(mine['load'][0]):.3f} s, Hugging Face {theirs:.3f} s, {theirs / float(mine['load'][0]):.1f} x")
+failed = False
+for path in texts:
+    text = pathlib.Path(path).read_bytes().decode(errors="replace")
+    size = len(text.encode()) / 1e6
+    theirs, encoding = best(lambda: tokenizer.encode(text, add_special_tokens=False))
+    checksum = 0
+    for i in encoding.ids:
+        checksum = (checksum * 31 + i) & 0xFFFF_FFFF_FFFF_FFFF
+    seconds, count, ours = float(mine[path][0]), int(mine[path][1]), int(mine[path][2])
+    same = (count, ours) == (len(encoding.ids), checksum)
+    failed |= not same
+    print(f"{path}: {size / seconds:.1f} MB/s, Hugging Face {size / theirs:.2f} MB/s, {theirs / seconds:.1f} x, {count} ids "
+          + ("the same" if same else "DIFFER"))
+sys.exit(failed)
