@@ -15,6 +15,7 @@ import Testing
     func length() {
         let rewards = LengthReward(ideal: 5).rewards(for: batch(["hello", "", "héé", "e\u{301}", "👩‍👩‍👧", "a longer text"]))
         #expect(rewards == [0, -5, -2, -3, 0, -8])
+        #expect(LengthReward(ideal: 3, unit: .tokens).rewards(for: batch(["hello"])) == [-2])
     }
 
     @Test(
@@ -91,7 +92,7 @@ import Testing
         var configuration = GRPOConfiguration()
         configuration.rewardFunctions = ["length", "format", "answer"]
         let rewards = try WeightedRewards(configuration)
-        #expect(rewards.functions.map(\.name) == WeightedRewards.builtInNames)
+        #expect(rewards.functions.map(\.name) == ["length", "format", "answer"])
         let dataset = PromptDataset(rows: [.init(prompt: .text("q"), columns: JSONObject([("solution", 1)]))])
         #expect(failure { try rewards.check(dataset) } == "reward answer: needs the dataset column \"answer\", found \"solution\"")
         configuration.rewardFunctions = ["lenght"]
@@ -101,5 +102,107 @@ import Testing
         configuration.rewardFunctions = ["length"]
         configuration.rewardWeights = [1, 2]
         #expect(failure { _ = try WeightedRewards(configuration) }.contains("expected 1"))
+    }
+
+    private func reward(_ name: String, _ completions: [String], _ keys: [String: String] = [:], columns: [JSONObject]? = nil) throws -> [Double?] {
+        var configuration = GRPOConfiguration()
+        configuration.rewardFunctions = [name]
+        _ = try configuration.apply(keys.map { .init(key: $0.key, values: [$0.value]) })
+        var batch = batch(completions)
+        if let columns { batch.columns = columns }
+        return try WeightedRewards(configuration).evaluate(batch).values[0]
+    }
+
+    @Test("exact_match is the same text, numeric_match the last number of both")
+    func matches() throws {
+        let columns = ["7", "7", " a b\n", "#### 1,234"].map { JSONObject([("answer", .string($0))]) }
+        #expect(try reward("exact_match", ["7 ", "7.0", "a b", "#### 1234"], columns: columns) == [1, 0, 1, 0])
+        #expect(try reward("numeric_match", ["so it is 7.", "7.0 or 8", "1", "1 and then 1234.0"], columns: columns) == [1, 0, nil, 1])
+        let numbers = [JSONValue.integer(-4), .number(0.5), .integer(4), .null].map { JSONObject([("answer", $0)]) }
+        #expect(try reward("numeric_match", ["is -4", "it is .5", "3-4", "1"], columns: numbers) == [1, 1, 1, nil])
+        #expect(failure { _ = try reward("numeric_match", ["1"], columns: [JSONObject([("answer", [1])])]) }.contains("found a list"))
+    }
+
+    @Test("json is valid JSON, alone or in a fence")
+    func json() throws {
+        let texts = [
+            "{\"a\": [1, null]}", " 3 ", "{'a': 1}", "", "Here:\n```json\n{\"a\": 1}\n```\nDone.", "```\n[1,]\n```", "{} {}", "```json\n```",
+        ]
+        #expect(try reward("json", texts) == [1, 1, 0, 0, 1, 0, 0, 0])
+    }
+
+    @Test("regex is Python's re.search; what cannot be matched in linear time is refused with its place")
+    func regex() throws {
+        #expect(try reward("regex", ["ab12", "AB", "ab\nx"], ["regex_reward_pattern": "^ab\\d*$"]) == [1, 0, 0])
+        func message(_ pattern: String) -> String { failure { _ = try reward("regex", [""], ["regex_reward_pattern": pattern]) } }
+        #expect(message("(a)\\1") == "regex_reward_pattern: found a back reference, which cannot be matched in linear time at position 4")
+        for pattern in ["a(?=b)", "(", ")", "a**", "[a", "*", "a{2,1}", "a{99999}", "(((a{99}){99}){99}", "\\", "\\q", "[b-a]", "\\xZZ", "(?P<a"] {
+            #expect(message(pattern).hasPrefix("regex_reward_pattern: "), "\(pattern)")
+        }
+        #expect(message(String(repeating: "(", count: 10_000)).contains("nested deeper"))
+        #expect(failure { _ = try reward("regex", [""]) }.contains("regex_reward_pattern is missing"))
+    }
+
+    @Test("no text makes a reward take long or crash")
+    func hostileTexts() throws {
+        func many(_ piece: String, _ count: Int = 20_000) -> String { String(repeating: piece, count: count) }
+        let texts = [
+            many("\\boxed{"), "\\boxed{" + many("(") + "}", "\\boxed{" + many("-", 900) + "1}", "\\boxed{" + many("\\sqrt", 900) + "2}",
+            "\\boxed{" + many("{", 300) + "1" + many("}", 300) + "}", "\\boxed{" + many("(x=", 30) + "1" + many(",1)", 30) + "}", many("answer $"),
+            many("\\("), many("$\n"), "\\boxed{9^{9^{9^{9}}}}", "\\boxed{" + many("1+", 450) + "1}", "\\boxed{" + many("x,", 450) + "x}",
+            "\\boxed{999999999999999999999999!}", "\\boxed{1/0}", "\\boxed{0^{-1}}", "\\boxed{-9223372036854775808 - 1}",
+            "\\boxed{\\frac{9223372036854775807}{-1}}",
+            "\\boxed{\\binom{1000}{500}}", "\\boxed{\\pm" + many("\\pm 1", 200) + "}", many("Step 1"), many("\n-"), many("a"), many("```"),
+            many("<think>"),
+            "\\boxed", "\\boxed{}", "$", "\\", "\\boxed{|}", "\\boxed{\\frac}", "\\boxed{\\text}", "\\boxed{^}", "\\boxed{_}", "\\boxed{\\log_}",
+        ]
+        let solutions = ["1", "$x,y$", "\\boxed{x^{2}}", many("1,", 400) + "1", "$\\{" + many("x,", 400) + "y\\}$", many("("), texts[5], texts[10]]
+        let started = ContinuousClock.now
+        for solution in solutions {
+            let columns = texts.map { _ in JSONObject([("solution", .string(solution)), ("answer", .string(solution))]) }
+            _ = try reward("accuracy_reward", texts, columns: columns)
+            _ = try reward("numeric_match", texts, columns: columns)
+        }
+        for name in ["tag_count", "reasoning_steps", "think_format", "format_reward", "code_format", "json"] { _ = try reward(name, texts) }
+        _ = try reward("regex", texts, ["regex_reward_pattern": "(a*)*b|(a|a)*c|(x+x+)+y"])
+        #expect(ContinuousClock.now - started < .seconds(30))
+    }
+
+    @Test(
+        "the right answer in another spelling is right, a wrong one and none are not",
+        arguments: [
+            ("\\boxed{\\frac12}", "$0.5$", 1.0), ("\\boxed{12\\%}", "0.12", 1), ("\\boxed{12\\%}", "$0.12\\%$", 0),
+            ("\\boxed{1}, \\boxed{2}", "\\{2,1\\}", 1),
+            ("\\boxed{1,2}", "1,2", 1), ("\\boxed{x=2}", "2", 1), ("\\boxed{2}", "$f(x)=2$", 1), ("\\boxed{|x|}", "$x$", 0),
+            ("\\boxed{\\sqrt{x^2}}", "$|x|$", 1),
+            ("\\boxed{(x+1)^2}", "$x^2+2x+1$", 1), ("\\boxed{(x+1)^2}", "$x^2+2x+2$", 0), ("\\boxed{2y=4x+2}", "$y=2x+1$", 1),
+            ("\\boxed{-x>-2}", "$x<2$", 1),
+            ("\\boxed{x<2}", "$x>2$", 0), ("\\boxed{(1,2)}", "$1<x<2$", 1), ("\\boxed{12345678901234567}", "12345678901234568", 0),
+            ("\\boxed{\\begin{pmatrix}1\\end{pmatrix}}", "$\\begin{pmatrix} 1 \\end{pmatrix}$", 1), ("\\boxed{-1\\frac{1}{2}}", "-1.5", 1),
+            ("5", "5", 0), ("the answer is $5$", "5", 1), ("\\boxed{\\text{(B)}}", "$B$", 1), ("\\boxed{5\\text{ cm}^2}", "5", 1),
+        ])
+    func accuracy(completion: String, solution: String, expected: Double) throws {
+        #expect(try reward("accuracy", [completion], columns: [JSONObject([("solution", .string(solution))])]) == [expected])
+    }
+
+    @Test("the examples' functions run, for text and for conversations")
+    func examples() throws {
+        let directory = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let file = "/\(directory)/examples/rewards/rewards.py"
+        var configuration = GRPOConfiguration()
+        configuration.rewardFunctions =
+            ["near_twenty", "last_number", "shorter_later", "judged"].map { "\(file):\($0)" } + ["/\(directory)/examples/rewards/vowels"]
+        let rewards = try WeightedRewards(configuration)
+        var batch = batch(["It is 12, please", "aeiou 3"], answers: ["12", nil])
+        batch.state.step = 5
+        batch.state.maxSteps = 10
+        for prompt in [Prompt.text("q"), .messages([.init(role: "user", content: "q")])] {
+            batch.prompts = [prompt, prompt]
+            let table = try rewards.evaluate(batch)
+            #expect(table.warnings == [])
+            #expect(table.values == [[-4, -13], [1, nil], [-0.005, -0.005], [1, 0], [5.0 / 16, 5.0 / 7]])
+            #expect(table.extra(of: 1)["verdict"] == "curt" && table.metrics.last?.value == 1)
+        }
+        #expect(configuration.rewardNames == ["near_twenty", "last_number", "shorter_later", "judged", "vowels"])
     }
 }

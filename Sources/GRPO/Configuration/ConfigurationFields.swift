@@ -15,10 +15,32 @@ extension GRPOConfiguration {
         .init("shuffle_dataset", \.shuffleDataset, "visit the rows in a new order each epoch"),
 
         // Rewards
-        .init("reward_funcs", \.rewardFunctions, "names of the reward functions: length, format, answer"),
+        .init("reward_funcs", \.rewardFunctions, "reward functions: \(RewardSource.expected)"),
         .init("reward_weights", \.rewardWeights, "one weight a reward function; 1 each when null"),
-        .init("length_reward_ideal", \.lengthRewardIdeal, in: .atLeast(0), "characters that the length reward wants"),
-        .init("answer_reward_column", \.answerRewardColumn, in: .notEmpty, "column with the right answer for the answer reward"),
+        .init(
+            "reward_timeout", \.rewardTimeout, in: .init(words: "greater than 0 and at most 86400") { $0 > 0 && $0 <= 86400 },
+            "seconds that a reward function in Python or another program has for a batch"),
+        .init(
+            "on_reward_failure", \.onRewardFailure,
+            "when such a function fails or is too slow: skip its rewards for the batch with a warning, or stop the run"),
+        .init("length_reward_ideal", \.lengthRewardIdeal, in: .atLeast(0), "length that the length reward wants"),
+        .init("length_reward_unit", \.lengthRewardUnit, "what length_reward_ideal counts"),
+        .init(
+            "answer_reward_column", \.answerRewardColumn, in: .notEmpty,
+            "column with the right answer for the rewards answer, exact_match and numeric_match"),
+        .init("regex_reward_pattern", \.regexRewardPattern, in: .notEmpty, "regular expression that the regex reward looks for"),
+        .init("code_language", \.codeLanguage, in: .notEmpty, "language of code_format_reward, where the row has no column language"),
+        .init("cosine_max_len", \.cosineMaxLength, in: .atLeast(1), "tokens at which cosine_scaled_reward ends; null is max_completion_length"),
+        .init("cosine_min_value_wrong", \.cosineMinValueWrong, "cosine_scaled_reward of the shortest wrong completion"),
+        .init("cosine_max_value_wrong", \.cosineMaxValueWrong, "cosine_scaled_reward of the longest wrong completion"),
+        .init("cosine_min_value_correct", \.cosineMinValueCorrect, "cosine_scaled_reward of the longest correct completion"),
+        .init("cosine_max_value_correct", \.cosineMaxValueCorrect, "cosine_scaled_reward of the shortest correct completion"),
+        .init("repetition_n_grams", \.repetitionNGrams, in: .atLeast(1), "tokens of an n-gram of repetition_penalty_reward"),
+        .init(
+            "repetition_max_penalty", \.repetitionMaxPenalty, in: .init(words: "of at most 0") { $0 <= 0 },
+            "repetition_penalty_reward of nothing but repetition"),
+        .init("max_completion_len", \.overlongMaxLength, in: .atLeast(1), "tokens from which soft_overlong_punishment_reward is -1"),
+        .init("soft_punish_cache", \.overlongCache, in: .atLeast(0), "tokens before max_completion_len over which it goes down to -1"),
 
         // Generation
         .init("num_generations", \.generations, in: .atLeast(2), "completions a prompt: the size of a group"),

@@ -141,6 +141,8 @@ extension LossType: ConfigurationValue {}
 extension ComputeType: ConfigurationValue {}
 extension LearningRateSchedule.Kind: ConfigurationValue {}
 extension SaveStrategy: ConfigurationValue {}
+extension RewardFailurePolicy: ConfigurationValue {}
+extension LengthUnit: ConfigurationValue {}
 
 extension RewardScale: ConfigurationValue {
     static var expected: String { "group, batch or none (or true for group, false for none)" }

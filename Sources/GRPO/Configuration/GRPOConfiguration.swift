@@ -39,10 +39,38 @@ public struct GRPOConfiguration: Sendable {
     public var rewardFunctions: [String] = []
     /// `reward_weights`; nil is 1 each
     public var rewardWeights: [Double]?
-    /// `length_reward_ideal`, in characters
+    /// `reward_timeout`, in seconds
+    public var rewardTimeout = 60.0
+    /// `on_reward_failure`
+    public var onRewardFailure = RewardFailurePolicy.skip
+    /// `length_reward_ideal`, in `length_reward_unit`
     public var lengthRewardIdeal = 20
+    /// `length_reward_unit`
+    public var lengthRewardUnit = LengthUnit.characters
     /// `answer_reward_column`
     public var answerRewardColumn = "answer"
+    /// `regex_reward_pattern`
+    public var regexRewardPattern: String?
+    /// `code_language`
+    public var codeLanguage = "python"
+    /// `cosine_max_len`, in tokens; nil is `max_completion_length`
+    public var cosineMaxLength: Int?
+    /// `cosine_min_value_wrong`: of a wrong completion without a token
+    public var cosineMinValueWrong = -1.0
+    /// `cosine_max_value_wrong`: of a wrong completion of `cosine_max_len` tokens or more
+    public var cosineMaxValueWrong = -0.5
+    /// `cosine_min_value_correct`: of a correct completion of `cosine_max_len` tokens or more
+    public var cosineMinValueCorrect = 0.5
+    /// `cosine_max_value_correct`: of a correct completion without a token
+    public var cosineMaxValueCorrect = 1.0
+    /// `repetition_n_grams`
+    public var repetitionNGrams = 3
+    /// `repetition_max_penalty`
+    public var repetitionMaxPenalty = -1.0
+    /// `max_completion_len`, in tokens
+    public var overlongMaxLength = 1280
+    /// `soft_punish_cache`, in tokens
+    public var overlongCache = 256
 
     // Generation
     /// `num_generations`: completions a prompt

@@ -24,6 +24,8 @@ public struct Rollout: Sendable {
     public var reward: Double?
     /// The advantage it was trained with.
     public var advantage: Double?
+    /// What reward functions wanted recorded (TRL's `log_extra`), by column.
+    public var extra = JSONObject()
 
     /// A record; see the properties.
     public init(
@@ -49,13 +51,15 @@ public struct Rollout: Sendable {
         func numbers(_ ids: [Int32]) -> JSONValue { .array(ids.map { .integer(Int64($0)) }) }
         // The shortest text of a Float, not the many digits of the Double it is.
         let logprobs = logprobs.map { JSONValue.array($0.map { .number(Double(String($0)) ?? Double($0)) }) }
-        return JSONObject([
+        var object = JSONObject([
             ("step", .integer(Int64(step))), ("group", .integer(Int64(group))), ("prompt", prompt?.json ?? .null), ("prompt_ids", numbers(promptIDs)),
             ("ids", numbers(ids)), ("logprobs", logprobs ?? .null), ("text", text.map { .string($0) } ?? .null),
             ("finish_reason", finishReason.map { .string($0) } ?? .null),
             ("rewards", .object(JSONObject(rewards.map { ($0.name, number($0.value)) }))), ("reward", number(reward)),
             ("advantage", number(advantage)),
         ])
+        if !extra.members.isEmpty { object["extra"] = .object(extra) }
+        return object
     }
 }
 

@@ -1,3 +1,5 @@
+public import JSON
+
 /// Several reward functions and what each counts.
 public struct WeightedRewards: Sendable {
     /// The functions, in order.
@@ -5,14 +7,10 @@ public struct WeightedRewards: Sendable {
     /// One weight a function.
     public let weights: [Double]
 
-    /// The names of the built-in functions.
-    public static let builtInNames = ["length", "format", "answer"]
-
     /// Reward functions with their weights, 1 each unless given; throws when there are none, two of one name, or as many weights as not functions.
     public init(_ functions: [any RewardFunction], weights: [Double]? = nil) throws(ConfigurationError) {
         guard !functions.isEmpty else {
-            throw ConfigurationError(
-                message: "there is no reward function: set reward_funcs to one or more of \(Self.builtInNames.joined(separator: ", "))")
+            throw ConfigurationError(message: "there is no reward function: set reward_funcs to \(RewardSource.expected)")
         }
         guard Set(functions.map(\.name)).count == functions.count else {
             throw ConfigurationError(message: "two reward functions have the same name; name each once")
@@ -25,23 +23,6 @@ public struct WeightedRewards: Sendable {
         guard weights.allSatisfy(\.isFinite) else { throw ConfigurationError(message: "reward_weights has a number that is not finite") }
         self.functions = functions
         self.weights = weights
-    }
-
-    /// The built-in functions that a configuration names, with its parameters and weights.
-    public init(_ configuration: GRPOConfiguration) throws(ConfigurationError) {
-        var functions: [any RewardFunction] = []
-        for name in configuration.rewardFunctions {
-            switch name {
-            case "length": functions.append(LengthReward(ideal: configuration.lengthRewardIdeal))
-            case "format": functions.append(FormatReward())
-            case "answer": functions.append(AnswerReward(column: configuration.answerRewardColumn))
-            default:
-                let meant = nearest(to: name, among: Self.builtInNames).map { "; did you mean '\($0)'?" } ?? ""
-                throw ConfigurationError(
-                    message: "reward_funcs: found '\(name)', expected some of \(Self.builtInNames.joined(separator: ", "))" + meant)
-            }
-        }
-        try self.init(functions, weights: configuration.rewardWeights)
     }
 
     /// Refuses a dataset that lacks a column some function cannot do without.
@@ -63,43 +44,70 @@ public struct WeightedRewards: Sendable {
         public let values: [[Double?]]
         /// The weighted sum of the rewards that are there, one a completion; nil where no function had anything to say.
         public let totals: [Double?]
+        /// Columns that functions want recorded beside the rewards, one value a completion.
+        public let extra: [(column: String, values: [JSONValue])]
+        /// What went wrong though the run goes on, one line each.
+        public let warnings: [String]
+        private let logged: [(name: String, value: Double)]
 
         /// A table of known rewards, of a replay for instance.
         public init(names: [String], weights: [Double], values: [[Double?]]) {
+            self.init(names: names, weights: weights, judgements: values.map { Judgement(rewards: $0) })
+        }
+
+        /// A table of what each function said.
+        init(names: [String], weights: [Double], judgements: [Judgement]) {
+            let values = judgements.map(\.rewards)
             self.names = names
             self.values = values
+            extra = judgements.flatMap(\.extra)
+            logged = judgements.flatMap(\.metrics)
             totals = (values.first ?? []).indices.map { completion in
                 let present = zip(weights, values).compactMap { weight, rewards in rewards[completion].map { weight * $0 } }
                 return present.isEmpty ? nil : present.reduce(0, +)
             }
+            // As TRL warns; such a completion has no advantage and no part in its group's mean.
+            let silent = totals.filter { $0 == nil }.count
+            warnings =
+                judgements.compactMap(\.warning)
+                + (silent == 0 ? [] : ["\(silent) of \(totals.count) completions have no reward from any function and teach nothing"])
         }
 
         /// One completion's rewards by name.
         public func rewards(of completion: Int) -> [(name: String, value: Double?)] { zip(names, values).map { ($0, $1[completion]) } }
 
-        /// TRL's metrics of a generation batch: `rewards/NAME/mean` and `/std` (unweighted), `reward` and `reward_std`; NaN where nothing is known.
+        /// One completion's further columns.
+        public func extra(of completion: Int) -> JSONObject {
+            var object = JSONObject()
+            for (column, values) in extra { object[column] = values[completion] }
+            return object
+        }
+
+        /// TRL's metrics of a generation batch: `rewards/NAME/mean` and `/std` (unweighted), `reward` and `reward_std`, NaN where nothing is known; then
+        /// what the functions logged.
         public var metrics: [(name: String, value: Double)] {
             let each = zip(names, values).flatMap { name, rewards in
                 let statistics = Statistics(rewards)
                 return [("rewards/\(name)/mean", statistics.mean), ("rewards/\(name)/std", statistics.deviation)]
             }
             let whole = Statistics(totals)
-            return each + [("reward", whole.mean), ("reward_std", whole.deviation)]
+            return each + [("reward", whole.mean), ("reward_std", whole.deviation)] + logged
         }
     }
 
     /// Asks every function; throws a `RewardError` when one fails, returns another count than the batch's, NaN or an infinity.
     public func evaluate(_ batch: RewardBatch) throws(RewardError) -> Table {
-        var values: [[Double?]] = []
+        var judgements: [Judgement] = []
         for function in functions {
-            let rewards: [Double?]
+            let judgement: Judgement
             do {
-                rewards = try function.rewards(for: batch)
+                judgement = try function.judge(batch)
             } catch let error as RewardError {
                 throw error
             } catch {
                 throw RewardError(reward: function.name, message: "failed: \(error)")
             }
+            let rewards = judgement.rewards
             guard rewards.count == batch.completions.count else {
                 throw RewardError(
                     reward: function.name,
@@ -108,8 +116,8 @@ public struct WeightedRewards: Sendable {
             if let bad = rewards.firstIndex(where: { $0.map { !$0.isFinite } ?? false }) {
                 throw RewardError(reward: function.name, message: "returned \(rewards[bad]!) for completion \(bad), expected a finite number or none")
             }
-            values.append(rewards)
+            judgements.append(judgement)
         }
-        return Table(names: functions.map(\.name), weights: weights, values: values)
+        return Table(names: functions.map(\.name), weights: weights, judgements: judgements)
     }
 }

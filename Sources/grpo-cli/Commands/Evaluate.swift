@@ -12,7 +12,7 @@ struct Evaluate: ParsableCommand {
     @Option(help: "A JSONL file of prompts, with the columns that the rewards read.")
     var dataset: String
 
-    @Option(parsing: .upToNextOption, help: "Reward functions: length, format, answer.")
+    @Option(parsing: .upToNextOption, help: "Reward functions: built-in ones, rewards.py:function, ./program.")
     var rewardFuncs: [String]
 
     @Option(parsing: .upToNextOption, help: "One weight a reward function.")
@@ -41,6 +41,7 @@ struct Evaluate: ParsableCommand {
             terminal.update("\(done) of \(count) prompts")
         }
         terminal.clear()
+        for warning in evaluation.rewards.warnings { Terminal.write("warning: \(warning)\n") }
         let lengths = evaluation.rollouts.map(\.ids.count)
         let means = evaluation.rewards.metrics + [("completions/mean_length", Double(lengths.reduce(0, +)) / Double(lengths.count))]
         guard json else {

@@ -32,7 +32,7 @@ public struct AnswerReward: RewardFunction {
 
     static func isSame(_ completion: String, _ answer: String) -> Bool {
         let given = answerText(of: Array(completion.unicodeScalars))
-        let wanted = trimmed(Array(answer.unicodeScalars)[...])
+        let wanted = Array(answer.unicodeScalars).trimmed
         if given.elementsEqual(wanted) { return true }
         guard let given = DecimalNumber(given), let wanted = DecimalNumber(wanted) else { return false }
         return given == wanted
@@ -47,12 +47,7 @@ public struct AnswerReward: RewardFunction {
             last = open + Tag.answer.count..<close
             position = close + Tag.endAnswer.count
         }
-        return trimmed(text[last ?? 0..<text.count])
-    }
-
-    private static func trimmed(_ text: ArraySlice<Unicode.Scalar>) -> ArraySlice<Unicode.Scalar> {
-        guard let first = text.firstIndex(where: { !$0.isPythonSpace }), let last = text.lastIndex(where: { !$0.isPythonSpace }) else { return [] }
-        return text[first...last]
+        return text[last ?? 0..<text.count].trimmed
     }
 }
 
