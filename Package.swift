@@ -30,6 +30,7 @@ let package = Package(
         .library(name: "SafeTensors", targets: ["SafeTensors"]),
         .library(name: "GGUF", targets: ["GGUF"]),
         .library(name: "Tokenizer", targets: ["Tokenizer"]),
+        .library(name: "Jinja", targets: ["Jinja"]),
         .library(name: "ChatTemplate", targets: ["ChatTemplate"]),
         .library(name: "Checkpoints", targets: ["Checkpoints"]),
         .library(name: "Qwen2", targets: ["Qwen2"]),
@@ -47,6 +48,8 @@ let package = Package(
         // 0. System libraries.
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
         .systemLibrary(name: "CJSONC", pkgConfig: "json-c", providers: [.apt(["libjson-c-dev"]), .brew(["json-c"])]),
+        // Expressions in a tokenizer.json that have no scanner here: fast (a just-in-time compiler), with limits for untrusted ones. BSD.
+        .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"]), .brew(["pcre2"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
 
         // 1. The C core and JSON.
@@ -56,8 +59,9 @@ let package = Package(
         // 2. Formats, each useful alone, none knows another.
         library("SafeTensors", ["JSON"]),
         library("GGUF", ["CKernels"]),
-        library("Tokenizer", ["JSON"]),
-        library("ChatTemplate", ["JSON"]),
+        library("Tokenizer", ["JSON", "CPCRE2"]),
+        library("Jinja", ["JSON"]),
+        library("ChatTemplate", ["Jinja", "JSON"]),
 
         // 3. Any source, one view, any sink.
         library("Checkpoints", ["JSON", "SafeTensors", "GGUF", "CKernels", "CZstd"]),
@@ -87,6 +91,7 @@ let package = Package(
         tests("SafeTensors", ["SafeTensors", "JSON"]),
         tests("GGUF", ["GGUF", "CKernels"], resources: [.copy("Goldens")]),
         tests("Tokenizer", ["Tokenizer", "JSON"], resources: [.copy("Goldens")]),
+        tests("Jinja", ["Jinja", "JSON"], resources: [.copy("Goldens")]),
         tests("ChatTemplate", ["ChatTemplate", "JSON"]),
         tests("Checkpoints", ["Checkpoints", "SafeTensors", "GGUF", "JSON"]),
         tests("CKernels", ["CKernels"]),

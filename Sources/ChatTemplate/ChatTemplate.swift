@@ -1,88 +1,77 @@
-/// How a checkpoint writes a conversation down as text for the model to continue.
+public import JSON
+internal import Jinja
+
+/// How a checkpoint writes a conversation down as text for the model to continue: one or several named Jinja templates.
 ///
-/// A template is a Jinja program. The programs of the ChatML family (Qwen2, Qwen2.5 and their fine-tunes) all write
-/// `<|im_start|>role\ncontent<|im_end|>\n` a turn and differ in the system message they put before a conversation that has none;
-/// those are recognised, and rendered as Jinja2 renders them, without running the program. Others are refused.
+/// Rendered as Hugging Face transformers' `apply_chat_template` renders them, with the same variables.
 public struct ChatTemplate: Sendable {
-    /// What is put in front as a system turn if the first message is not one; nil puts nothing.
-    public let defaultSystemMessage: String?
+    /// By name, in the order of the files; `default` is the usual one. A template that cannot be read fails when it is used.
+    private let templates: [(name: String, template: Result<JinjaTemplate, JinjaError>)]
+    /// `bos_token` and the others, which templates write.
+    private let specialTokens: JSONObject
 
-    private static let turnStart = "<|im_start|>"
-    private static let turnEnd = "<|im_end|>"
-    private static let longestSource = 256 << 10
+    /// What a checkpoint without a template gets: the turns of ChatML and nothing else.
+    static let chatML = """
+        {% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}
+        {% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}
+        """
 
-    /// Recognises a template by its text; nil, for a checkpoint without one, is plain ChatML.
-    public init(source: String?) throws(ChatTemplateError) {
-        guard let source else {
-            defaultSystemMessage = nil
-            return
+    /// Templates by name.
+    /// - Parameter specialTokens: variables that every rendering has.
+    public init(_ sources: [(name: String, text: String)], specialTokens: JSONObject = JSONObject()) {
+        self.specialTokens = specialTokens
+        templates = sources.map { source in
+            (source.name, Result { () throws(JinjaError) in try JinjaTemplate(source.text) })
         }
-        guard source.utf8.count <= Self.longestSource else {
-            throw ChatTemplateError(description: "the chat template has \(source.utf8.count) bytes, more than the \(Self.longestSource) allowed")
-        }
-        let text = Array(source.utf8)
-        guard text.contains(Self.turnStart) else { throw Self.unsupported("it has no <|im_start|>, so it is not of the ChatML family") }
-        // What these write around or into a message depends on the conversation, beyond ChatML.
-        for marker in ["<think>", "reasoning_content", "strftime_now", "trim", ".strip(", ".split("] where text.contains(marker) {
-            throw Self.unsupported("it uses '\(marker)', which plain ChatML does not have")
-        }
-        defaultSystemMessage = Self.defaultSystemMessage(in: text)
     }
 
-    /// The conversation as text; with `addGenerationPrompt` it ends where the assistant's answer starts.
-    public func render(_ messages: [ChatMessage], addGenerationPrompt: Bool) -> String {
-        var text = ""
-        if let defaultSystemMessage, let first = messages.first, first.role != .system {
-            text += Self.turn(.system, defaultSystemMessage)
+    /// The names of the templates.
+    public var names: [String] { templates.map(\.name) }
+
+    /// The conversation as text.
+    /// - Parameters:
+    ///   - tools: what the model may call, each a JSON schema; nil for none.
+    ///   - documents: what the model may refer to, each with `title` and `text`; nil for none.
+    ///   - addGenerationPrompt: end where the assistant's answer starts.
+    ///   - name: which template; by default `tool_use`, if there are tools and such a template, else `default`.
+    ///   - variables: anything else that the template reads, such as `enable_thinking`.
+    /// - Throws: `ChatTemplateError` for a template that is not there, that cannot be read, or that refuses the conversation.
+    public func render(
+        _ messages: [ChatMessage], tools: [JSONValue]? = nil, documents: [JSONValue]? = nil, addGenerationPrompt: Bool, template name: String? = nil,
+        variables: JSONObject = JSONObject()
+    ) throws(ChatTemplateError) -> RenderedChat {
+        let chosen = try choose(name, hasTools: tools != nil)
+        var all = specialTokens
+        for (name, value) in variables.members { all[name] = value }
+        all["messages"] = .array(messages.map { .object($0.withAliasedReasoning) })
+        all["tools"] = tools.map(JSONValue.array) ?? .null
+        all["documents"] = documents.map(JSONValue.array) ?? .null
+        all["add_generation_prompt"] = .bool(addGenerationPrompt)
+        do {
+            let rendering = try chosen.template.get().render(all)
+            return RenderedChat(text: rendering.text, assistant: rendering.generations)
+        } catch {
+            let title = templates.count == 1 ? "the chat template" : "the chat template \"\(chosen.name)\""
+            throw ChatTemplateError("\(title): \(error); a finished prompt can be given as text with --raw")
         }
-        for message in messages { text += Self.turn(message.role, message.content) }
-        if addGenerationPrompt { text += "\(Self.turnStart)assistant\n" }
-        return text
     }
 
-    private static func turn(_ role: ChatMessage.Role, _ content: String) -> String {
-        "\(turnStart)\(role.rawValue)\n\(content)\(turnEnd)\n"
-    }
-
-    private static func unsupported(_ reason: String) -> ChatTemplateError {
-        ChatTemplateError(
-            description: "this chat template is not supported: \(reason); general templates are not supported yet; "
-                + "give the finished prompt as text with --raw")
-    }
-
-    /// The message in the first string literal `<|im_start|>system\n MESSAGE <|im_end|>`; nil if there is no such literal.
-    ///
-    /// Qwen2.5 writes `'<|im_start|>system\n' + messages[0]['content'] + …` as well: there a quote comes first, so it is passed over.
-    private static func defaultSystemMessage(in text: [UInt8]) -> String? {
-        let head = Array("\(turnStart)system".utf8)
-        let end = Array(turnEnd.utf8)
-        for start in text.indices where text[start...].starts(with: head) {
-            var message: [UInt8] = []
-            var position = start + head.count
-            while position < text.count, text[position] != UInt8(ascii: "'"), text[position] != UInt8(ascii: "\"") {
-                if text[position...].starts(with: end) {
-                    // The line break behind "system" is the turn's, not the message's.
-                    guard message.first == UInt8(ascii: "\n") else { break }
-                    return String(decoding: message.dropFirst(), as: UTF8.self)
-                }
-                // Inside a Jinja literal a line break is either itself or a backslash and a letter; so is an escaped quote.
-                if text[position] == UInt8(ascii: "\\"), position + 1 < text.count {
-                    position += 1
-                    message.append(text[position] == UInt8(ascii: "n") ? UInt8(ascii: "\n") : text[position])
-                } else {
-                    message.append(text[position])
-                }
-                position += 1
-            }
+    private func choose(_ name: String?, hasTools: Bool) throws(ChatTemplateError) -> (name: String, template: Result<JinjaTemplate, JinjaError>) {
+        func find(_ name: String) -> (name: String, template: Result<JinjaTemplate, JinjaError>)? {
+            templates.first { $0.name.utf8.elementsEqual(name.utf8) }
         }
-        return nil
+        let chosen = name.map(find) ?? (hasTools ? find("tool_use") : nil) ?? find("default")
+        guard let chosen else {
+            throw ChatTemplateError("there is no chat template \"\(name ?? "default")\"; there are: \(names.joined(separator: ", "))")
+        }
+        return chosen
     }
 }
 
-extension [UInt8] {
-    /// Whether the bytes contain a text.
-    fileprivate func contains(_ text: String) -> Bool {
-        let wanted = Array(text.utf8)
-        return indices.contains { self[$0...].starts(with: wanted) }
-    }
+/// A conversation as text.
+public struct RenderedChat: Sendable, Equatable {
+    /// The text.
+    public let text: String
+    /// The parts of the text, in UTF-8 bytes, that the template marks as the assistant's by `generation` blocks; empty for most templates.
+    public let assistant: [Range<Int>]
 }

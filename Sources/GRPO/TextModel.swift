@@ -12,8 +12,9 @@ public final class TextModel {
     public let tokenizer: BPETokenizer
     /// Conversations to text.
     public let template: ChatTemplate
-    /// Every id that ends a completion, by generation_config.json, else config.json, else tokenizer_config.json.
-    public let endTokens: Set<Int32>
+    /// Every id that ends a completion, by generation_config.json, else config.json, else tokenizer_config.json; none makes every completion run to
+    /// its limit.
+    public var endTokens: Set<Int32>
     /// The files beside the weights, for whoever writes the model.
     public let companions: [(name: String, bytes: [UInt8])]
 
@@ -30,13 +31,13 @@ public final class TextModel {
         func json(_ name: String) throws -> JSONValue? {
             try file(name).map { try JSONValue.parse($0, source: "\(checkpoint.path)/\(name)") }
         }
-        guard let vocabulary = try json("tokenizer.json") else {
+        guard let vocabulary = file("tokenizer.json") else {
             throw CheckpointError(path: checkpoint.path, message: "has no tokenizer.json, which text needs: copy the one of the base model there")
         }
-        tokenizer = try BPETokenizer(json: vocabulary, source: "\(checkpoint.path)/tokenizer.json")
+        tokenizer = try BPETokenizer(vocabulary, source: "\(checkpoint.path)/tokenizer.json")
         let tokenizerConfiguration = try json("tokenizer_config.json")
         let jinja = file("chat_template.jinja").map { String(decoding: $0, as: UTF8.self) }
-        template = try ChatTemplate(source: ChatTemplate.source(jinja: jinja, tokenizerConfig: tokenizerConfiguration))
+        template = try ChatTemplate(jinja: jinja, tokenizerConfiguration: tokenizerConfiguration)
         let named = tokenizerConfiguration?["eos_token"]
         let name = named?.string ?? named?["content"]?.string
         let generation = try json("generation_config.json")
@@ -58,22 +59,29 @@ public final class TextModel {
         return ids.isEmpty ? nil : Set(ids)
     }
 
+    func ids(ofText text: String) throws(PromptError) -> [Int32] {
+        do throws(TokenizerError) {
+            return try tokenizer.encode(text)
+        } catch {
+            throw PromptError(message: "the text cannot be encoded: \(error)")
+        }
+    }
+
     /// The ids of a prompt: plain text as it is, a conversation through the chat template up to where the assistant begins.
     /// - Throws: `PromptError` for one that is empty or longer than the model's context.
     public func ids(of prompt: Prompt) throws(PromptError) -> [Int32] {
         let ids: [Int32]
         switch prompt {
-        case .text(let text): ids = tokenizer.encode(text)
+        case .text(let text): ids = try self.ids(ofText: text)
         case .messages(let messages):
-            var chat: [ChatMessage] = []
-            for message in messages {
-                guard let role = ChatMessage.Role(rawValue: message.role) else {
-                    let known = ChatMessage.Role.allCases.map(\.rawValue).joined(separator: ", ")
-                    throw PromptError(message: "the prompt has a message of role \"\(message.role)\", expected one of \(known)")
-                }
-                chat.append(ChatMessage(role: role, content: message.content))
+            let chat = messages.map { ChatMessage(role: $0.role, content: $0.content) }
+            let text: String
+            do {
+                text = try template.render(chat, addGenerationPrompt: true).text
+            } catch {
+                throw PromptError(message: error.description)
             }
-            ids = tokenizer.encode(template.render(chat, addGenerationPrompt: true))
+            ids = try self.ids(ofText: text)
         }
         let context = model.configuration.contextLength
         if ids.isEmpty { throw PromptError(message: "the prompt is empty, expected at least one token") }

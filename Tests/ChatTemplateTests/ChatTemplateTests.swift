@@ -3,64 +3,124 @@ import JSON
 import Testing
 
 @Suite struct ChatTemplateTests {
+    /// The templates of the Qwen family and ChatML.
     @Test func rendersAsJinja2() throws {
         let goldens = try JSONValue.parse(Array(chatTemplateGoldens.utf8), source: "goldens").array ?? []
         var compared = 0
         for golden in goldens {
             let name = golden["name"]?.string ?? ""
-            let template = try ChatTemplate(source: try #require(golden["source"]?.string))
+            let template = ChatTemplate([("default", try #require(golden["source"]?.string))])
             for row in golden["rows"]?.array ?? [] {
                 let messages = try (row["messages"]?.array ?? []).map { turn in
                     let turn = try #require(turn.array)
-                    return ChatMessage(
-                        role: try #require(ChatMessage.Role(rawValue: turn[0].string ?? "")), content: try #require(turn[1].string))
+                    return ChatMessage(role: try #require(turn[0].string), content: try #require(turn[1].string))
                 }
-                #expect(template.render(messages, addGenerationPrompt: false) == row["text"]?.string, "\(name)")
-                #expect(template.render(messages, addGenerationPrompt: true) == row["prompted"]?.string, "\(name)")
+                #expect(try template.render(messages, addGenerationPrompt: false).text == row["text"]?.string, "\(name)")
+                #expect(try template.render(messages, addGenerationPrompt: true).text == row["prompted"]?.string, "\(name)")
                 compared += 1
             }
         }
         #expect(compared > 150)
     }
 
-    @Test func findsTheDefaultSystemMessage() throws {
-        let goldens = try JSONValue.parse(Array(chatTemplateGoldens.utf8), source: "goldens").array ?? []
-        let found = try goldens.map { try ChatTemplate(source: $0["source"]?.string).defaultSystemMessage }
-        #expect(
-            found == [
-                "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.", "You are a helpful assistant.",
-                "You are a helpful assistant.",
-                "It's you: \"Bot\".\nBe brief.", nil,
-            ])
-    }
+    private let hi = ChatMessage(role: "user", content: "Hi")
 
     @Test func noTemplateIsPlainChatML() throws {
-        let template = try ChatTemplate(source: nil)
-        #expect(
-            template.render([ChatMessage(role: .user, content: "Hi")], addGenerationPrompt: true)
-                == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
-        #expect(template.render([], addGenerationPrompt: false) == "")
-    }
-
-    @Test(arguments: [
-        "{{ bos_token }}{% for m in messages %}[INST] {{ m.content }} [/INST]{% endfor %}", "",
-        "<|im_start|>{{ messages[0].content.split('</think>') }}<think>", "<|im_start|>{{ message.content | trim }}",
-        String(repeating: "<|im_start|>", count: 30_000),
-    ])
-    func refusesOtherTemplates(source: String) {
-        let error = #expect(throws: ChatTemplateError.self) { try ChatTemplate(source: source) }
-        #expect(error?.description.contains("\n") == false)
+        let template = try ChatTemplate(tokenizerConfiguration: nil)
+        #expect(try template.render([hi], addGenerationPrompt: true).text == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
+        #expect(try template.render([], addGenerationPrompt: false).text == "")
+        #expect(try ChatTemplate(tokenizerConfiguration: ["chat_template": nil]).names == ["default"])
     }
 
     @Test func takesTheTemplateFromWhereTransformersDoes() throws {
         let config: JSONValue = ["chat_template": "c"]
-        #expect(try ChatTemplate.source(jinja: "j", tokenizerConfig: config) == "j")
-        #expect(try ChatTemplate.source(jinja: nil, tokenizerConfig: config) == "c")
-        #expect(try ChatTemplate.source(jinja: nil, tokenizerConfig: ["chat_template": nil]) == nil)
-        #expect(try ChatTemplate.source(jinja: nil, tokenizerConfig: nil) == nil)
-        let named: JSONValue = ["chat_template": [["name": "rag", "template": "r"], ["name": "default", "template": "d"]]]
-        #expect(try ChatTemplate.source(jinja: nil, tokenizerConfig: named) == "d")
-        #expect(throws: ChatTemplateError.self) { try ChatTemplate.source(jinja: nil, tokenizerConfig: ["chat_template": 1]) }
-        #expect(throws: ChatTemplateError.self) { try ChatTemplate.source(jinja: nil, tokenizerConfig: ["chat_template": []]) }
+        func text(_ template: ChatTemplate, _ name: String? = nil, tools: [JSONValue]? = nil) throws -> String {
+            try template.render([hi], tools: tools, addGenerationPrompt: false, template: name).text
+        }
+        #expect(try text(ChatTemplate(jinja: "j", tokenizerConfiguration: config)) == "j")
+        #expect(try text(ChatTemplate(tokenizerConfiguration: config)) == "c")
+        let named: JSONValue = [
+            "chat_template": [
+                ["name": "rag", "template": "r"], ["name": "default", "template": "old"], ["name": "default", "template": "d"],
+                ["name": "tool_use", "template": "t"],
+            ]
+        ]
+        let several = try ChatTemplate(tokenizerConfiguration: named)
+        #expect(several.names == ["rag", "default", "tool_use"])
+        #expect(try [text(several), text(several, "rag"), text(several, tools: []), text(several, "default", tools: [])] == ["d", "r", "t", "d"])
+        let beside = try ChatTemplate(jinja: "j", additional: [("tool_use", "u")], tokenizerConfiguration: named)
+        #expect(try [text(beside), text(beside, tools: [["name": "f"]])] == ["j", "u"])
+        let error = #expect(throws: ChatTemplateError.self) { try text(several, "nope") }
+        #expect(error?.description == "there is no chat template \"nope\"; there are: rag, default, tool_use")
+        #expect(throws: ChatTemplateError.self) { try text(ChatTemplate(tokenizerConfiguration: ["chat_template": []])) }
+        for broken in [1, [["name": "a"]], ["text"]] as [JSONValue] {
+            #expect(throws: ChatTemplateError.self) { try ChatTemplate(tokenizerConfiguration: ["chat_template": broken]) }
+        }
+    }
+
+    @Test func givesTheVariablesOfTransformers() throws {
+        let source = """
+            {{ bos_token }}{{ eos_token }}{{ image_token }}{{ pad_token is defined }} {{ tools is none }}{{ documents is none }}{{ add_generation_prompt }} \
+            {{ enable_thinking }}{{ messages[0] | tojson }}
+            """
+        let template = try ChatTemplate(
+            jinja: source,
+            tokenizerConfiguration: [
+                "bos_token": "<s>", "eos_token": ["content": "</s>", "lstrip": false], "pad_token": nil,
+                "extra_special_tokens": ["image_token": "<i>"],
+            ])
+        let text = try template.render([hi], addGenerationPrompt: true, variables: JSONObject([("enable_thinking", false)])).text
+        #expect(text == #"<s></s><i>False TrueTrueTrue False{"role": "user", "content": "Hi"}"#)
+        let full = ChatTemplate([("default", "{{ tools[0].name }}{{ documents[0].title }}")])
+        #expect(try full.render([], tools: [["name": "f"]], documents: [["title": "T"]], addGenerationPrompt: false).text == "fT")
+    }
+
+    /// Older names for what the model thought are read as well, and gpt-oss reads `thinking`.
+    @Test(
+        arguments: [
+            (["role": "a", "reasoning": "r"], #"{"thinking": "r", "role": "a", "reasoning": "r", "reasoning_content": "r"}"#),
+            (["thinking": "t", "role": "a"], #"{"thinking": "t", "role": "a", "reasoning_content": "t"}"#),
+            (["reasoning_content": "c", "role": "a", "thinking": "t"], #"{"thinking": "t", "reasoning_content": "c", "role": "a"}"#),
+            (["role": "a", "reasoning": nil], #"{"role": "a", "reasoning": null}"#),
+        ] as [(JSONValue, String)])
+    func givesReasoningAllItsNames(message: JSONValue, expected: String) throws {
+        let template = ChatTemplate([("default", "{{ messages[0] | tojson }}")])
+        let messages = try ChatMessage.list([message], source: "m")
+        #expect(try template.render(messages, addGenerationPrompt: false).text == expected)
+    }
+
+    @Test func marksWhatTheAssistantSays() throws {
+        let source = """
+            {% for m in messages %}{{ m.role }}: {% if m.role == 'assistant' %}{% generation %}{{ m.content }}!{% endgeneration %}{% else %}{{ m.content }}{% endif %}
+            {% endfor %}
+            """
+        let messages = [hi, ChatMessage(role: "assistant", content: "hé"), ChatMessage(role: "assistant", content: "ho")]
+        let rendering = try ChatTemplate([("default", source)]).render(messages, addGenerationPrompt: false)
+        #expect(rendering.assistant.map { String(decoding: Array(rendering.text.utf8)[$0], as: UTF8.self) } == ["hé!", "ho!"])
+    }
+
+    /// A template that cannot be read is no obstacle until it is used, and says then what is wrong with it.
+    @Test(arguments: [
+        ("{% for m in messages %}", "line 1, column 4: the block 'for' is not closed"),
+        ("\n{% include 'x' %}", "line 2, column 4: the tag 'include'"),
+        ("{{ raise_exception('no\nsystem \u{1b}[0m') }}", "no\\u000asystem \\u001b[0m"),
+        ("{{ messages[0].content.nope.nope }}", "has no attribute 'nope'"),
+    ])
+    func refusesInOneLine(source: String, words: String) throws {
+        let template = ChatTemplate([("default", source)])
+        let error = #expect(throws: ChatTemplateError.self) { try template.render([hi], addGenerationPrompt: false) }
+        #expect(error?.description.hasPrefix("the chat template: ") == true)
+        #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
+        #expect(error?.description.contains("\n") == false)
+    }
+
+    @Test func messagesAreObjectsWithARole() throws {
+        #expect(try ChatMessage.list([["role": "tool", "content": nil]], source: "m").first?.role == "tool")
+        for (json, words) in [("x", "m: expected a list"), ([["content": "x"]], "m: message 1: "), ([["role": "a"], 1], "message 2")]
+            as [(JSONValue, String)]
+        {
+            let error = #expect(throws: ChatTemplateError.self) { try ChatMessage.list(json, source: "m") }
+            #expect(error?.description.contains(words) == true)
+        }
     }
 }
