@@ -1,5 +1,6 @@
-// Runs the C core on arrays of exactly their size, odd shapes first, and compares its products with a chain of multiply-adds of its own: the
-// driver of scripts/check-avx512 (CK_EMULATED: the AVX-512 tiles over SIMDe) and of scripts/sanitize-c (what this CPU has, under sanitizers).
+// Runs the C core on arrays of exactly their size, odd shapes first, and compares its products with a chain of multiply-adds of its own, its
+// attention with FP64: the driver of scripts/check-avx512 (CK_EMULATED: the AVX-512 tiles over SIMDe) and of scripts/sanitize-c (what this CPU
+// has, under sanitizers).
 #include <math.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -142,6 +143,101 @@ static void check_backward(ck_isa_level level, size_t m, size_t n, size_t k, flo
     free(half), free(turned), free(w), free(x), free(packed), free(packed_x), free(dy), free(dx), free(dw), free(held_dx), free(held_dw);
 }
 
+static float half_value(const uint8_t *in) {
+    float x;
+    uint16_t bits;
+    memcpy(&bits, in, sizeof bits);
+    ck_f16_to_f32(&x, &bits, 1);
+    return x;
+}
+
+// What ck_quantized.h promises of one output, from the packed bytes as it describes them.
+static float quantized_output(ck_quantized_type type, const float *x, const uint8_t *packed, size_t row, size_t k, float y) {
+    int four = type == CK_INT4 || type == CK_INT4_MIN, minima = type == CK_INT8_MIN || type == CK_INT4_MIN;
+    size_t head = minima ? 128 : 32, step = head + (four ? 256 : 512), r = row % 16;
+    for (size_t b = 0; b < k / 32; b++) {
+        const uint8_t *in = packed + (row / 16 * (k / 32) + b) * step;
+        float max = 0, scale, minimum = 0;
+        for (size_t c = 0; c < 32; c++) max = fmaxf(max, fabsf(x[32 * b + c]));
+        int dot = 0, sum = 0;
+        for (size_t c = 0; c < 32; c++) {
+            int a = max > 0 ? (int)lrintf(x[32 * b + c] * (127 / max)) : 0;
+            int byte = in[head + 64 * ((four ? c % 16 : c) / 4) + 4 * r + c % 4];
+            int w = !four ? (int8_t)byte : c < 16 ? byte & 15 : byte >> 4;
+            dot += a * (type == CK_INT4 ? w - 8 : w), sum += a;
+        }
+        if (minima)
+            memcpy(&scale, in + 4 * r, 4), memcpy(&minimum, in + 64 + 4 * r, 4);
+        else
+            scale = half_value(in + 2 * r);
+        float x_scale = max / 127, factor = x_scale * scale, scaled_sum = x_scale * (float)sum;
+        y = fmaf((float)dot, factor, y);
+        if (minima) y = fmaf(scaled_sum, minimum, y);
+    }
+    return y;
+}
+
+// Weights of all bit patterns, the extreme ones often, and scales from 2^-7 to 8 of either sign.
+static uint8_t *quantized_matrix(ck_quantized_type type, size_t n, size_t k) {
+    int minima = type == CK_INT8_MIN || type == CK_INT4_MIN;
+    size_t bytes = ck_quantized_bytes(type, n, k), step = k / 32 ? bytes / ((n + 15) / 16) / (k / 32) : bytes;
+    uint8_t *packed = array(bytes, 1);
+    for (size_t i = 0; i < bytes; i++) packed[i] = uniform() < 0.5f ? (uint8_t)(128 + 127 * uniform()) : uniform() < 0 ? 0x80 : 0x7F;
+    for (size_t at = 0; at < bytes; at += step)
+        for (size_t r = 0; r < 32; r++) {
+            float single = uniform() * 8;
+            uint16_t half;
+            (void)ck_f32_to_f16(&half, &single, 1);
+            if (minima)
+                memcpy(packed + at + 4 * r, &single, 4);
+            else if (r < 16)
+                memcpy(packed + at + 2 * r, &half, 2);
+        }
+    return packed;
+}
+
+// y = x Wᵀ of every quantised type, bit for bit under every instruction set, every row also alone.
+static void check_quantized(ck_isa_level level, ck_quantized_type type, size_t m, size_t n, size_t k, int with_bias) {
+    size_t ldy = n + 1, count = (m - 1) * ldy + n;
+    uint8_t *packed = quantized_matrix(type, n, k);
+    float *x = floats(m * k, 2), *bias = floats(n, 9), *y = floats(count, 1), *held = array(count, sizeof *held), *alone = array(n, sizeof *alone);
+    for (size_t i = 0; i < m * k; i += 7) x[i] = x[i] < 0 ? -2 : 2;  // so that many integers are extreme
+    memcpy(held, y, count * sizeof *y);
+    ck_matmul_quantized(y, ldy, x, CK_F32, m, k, packed, type, n, with_bias ? bias : NULL);
+    for (size_t r = 0; r < m; r++) {
+        ck_matmul_quantized(alone, n, x + r * k, CK_F32, 1, k, packed, type, n, with_bias ? bias : NULL);
+        for (size_t c = 0; c < n; c++) {
+            compare("quantised product", CK_ISA_SCALAR, y[r * ldy + c], quantized_output(type, x + r * k, packed, c, k, with_bias ? bias[c] : 0), 0, m, n, k);
+            compare("quantised row alone", CK_ISA_SCALAR, alone[c], y[r * ldy + c], 0, m, n, k);
+        }
+        if (r + 1 < m) compare("gap", level, y[r * ldy + n], held[r * ldy + n], 0, m, n, k);
+    }
+    free(packed), free(x), free(bias), free(y), free(held), free(alone);
+}
+
+// Packing from numbers and blocks, unpacking: for the sanitizers.
+static void exercise_quantized(size_t n, size_t k) {
+    static const ck_block_type blocks[] = {CK_Q4_0, CK_Q4_1, CK_Q5_0, CK_Q5_1, CK_Q8_0, CK_Q4_K, CK_Q5_K, CK_Q6_K};
+    float *w = floats(n * k, 1), *row = array(k, sizeof *row);
+    for (int type = CK_INT8; type <= CK_INT4; type++) {
+        void *packed = array(ck_quantized_bytes((ck_quantized_type)type, n, k), 1);
+        failures += ck_quantize_rows(packed, (ck_quantized_type)type, w, CK_F32, 0, n, k) != 0;
+        ck_unpack_quantized_row(row, CK_F32, packed, (ck_quantized_type)type, n - 1, k);
+        free(packed);
+    }
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
+        if (k % ck_block_weights(blocks[i])) continue;
+        size_t bytes = n * k / ck_block_weights(blocks[i]) * ck_block_bytes(blocks[i]);
+        uint8_t *in = array(bytes, 1);
+        for (size_t j = 0; j < bytes; j++) in[j] = (uint8_t)(128 + 127 * uniform());
+        void *packed = array(ck_quantized_bytes(ck_quantized_type_of(blocks[i]), n, k), 1);
+        (void)ck_pack_blocks(packed, blocks[i], in, 0, n, k);
+        ck_unpack_quantized_row(row, CK_F32, packed, ck_quantized_type_of(blocks[i]), n - 1, k);
+        free(in), free(packed);
+    }
+    free(w), free(row);
+}
+
 // Everything else, for the sanitizers: that no element outside an array is read or written, and no two threads meet.
 static void exercise(size_t rows, size_t n) {
     float *a = floats(rows * n, 3), *b = floats(rows * n, 3), *c = floats(rows * n, 3), *weight = floats(n, 1), *sums = floats(rows, 1);
@@ -170,27 +266,84 @@ static void exercise(size_t rows, size_t n) {
     free(uniforms), free(table), free(m), free(v);
 }
 
-static void exercise_attention(ck_type type, size_t d) {
-    enum { PROMPT = 19, OWN = 6, KEYS = PROMPT + 2 * OWN, ROWS = KEYS, HEADS = 4, KV = 2 };
-    ck_keys keys[ROWS];
-    for (size_t r = 0; r < PROMPT; r++) keys[r] = (ck_keys){0, 0, 0, r + 1};
-    for (size_t r = PROMPT; r < ROWS; r++) {
-        size_t first = r < PROMPT + OWN ? PROMPT : PROMPT + OWN;
-        keys[r] = (ck_keys){0, PROMPT, first, r - first + 1};
-    }
-    size_t q_count = ROWS * HEADS * d, k_count = KEYS * KV * d, sets[] = {0, ROWS};
-    float *q = floats(q_count, 1), *dout = floats(q_count, 1), *dq = floats(q_count, 1), *dk = floats(k_count, 1), *dv = floats(k_count, 1);
-    void *k = type == CK_BF16 ? (void *)halves(k_count, 1) : floats(k_count, 1);
-    void *v = type == CK_BF16 ? (void *)halves(k_count, 1) : floats(k_count, 1);
-    void *out = array(q_count, type == CK_BF16 ? 2 : 4);
-    int32_t position[ROWS];
-    for (int r = 0; r < ROWS; r++) position[r] = r;
-    float *angles = floats(ROWS * d / 2, 1);
-    ck_rope(q, position, angles, angles, ROWS, HEADS, d, -1);
-    ck_attention(out, q, k, v, type, keys, ROWS, HEADS, KV, d);
-    ck_attention_backward(dq, dk, dv, dout, q, k, v, type, keys, sets, 1, HEADS, KV, d);
-    free(q), free(dout), free(dq), free(dk), free(dv), free(k), free(v), free(out), free(angles);
+// Within FP32's rounding of a sum whose terms add up to about 1.
+static void near(const char *what, ck_isa_level level, float found, double expected, size_t d) {
+    compared++;
+    if (!(fabs((double)found - expected) <= 1e-5 * (1 + fabs(expected))) && failures++ < 10)
+        printf("%s, %s, d %zu: %g where %g is right\n", what, ck_isa_name(level), d, (double)found, expected);
 }
+
+// Attention and its gradients, compared with FP64; every row also alone: its bits may not depend on those beside it.
+static void check_attention(ck_isa_level level, ck_type type, size_t d) {
+    enum { FIRST = 5, PROMPT = 40, OWN = 17, KEYS = FIRST + PROMPT + 2 * OWN, ROWS = KEYS, HEADS = 14, KV = 2, GROUP = HEADS / KV };
+    ck_keys keys[ROWS];
+    for (size_t r = 0; r < FIRST; r++) keys[r] = (ck_keys){0, 0, 0, r + 1};
+    for (size_t r = FIRST; r < FIRST + PROMPT; r++) keys[r] = (ck_keys){0, 0, FIRST, r - FIRST + 1};
+    for (size_t r = FIRST + PROMPT; r < ROWS; r++) {
+        size_t first = FIRST + PROMPT + (r < FIRST + PROMPT + OWN ? 0 : OWN);
+        keys[r] = (ck_keys){FIRST, PROMPT, first, r - first + 1};
+    }
+    size_t q_count = ROWS * HEADS * d, k_count = KEYS * KV * d, sets[] = {0, FIRST, ROWS}, size = type == CK_BF16 ? 2 : 4;
+    float *q = floats(q_count, 1), *dout = floats(q_count, 1), *dq = floats(q_count, 1), *dk = floats(k_count, 1), *dv = floats(k_count, 1);
+    uint16_t *k_half = halves(k_count, 1), *v_half = halves(k_count, 1);
+    float *k = array(k_count, sizeof *k), *v = array(k_count, sizeof *v), *wide = array(q_count, sizeof *wide);
+    for (size_t i = 0; i < k_count; i++) k[i] = widen(k_half[i]), v[i] = widen(v_half[i]);
+    void *k_typed = type == CK_BF16 ? (void *)k_half : k, *v_typed = type == CK_BF16 ? (void *)v_half : v;
+    char *out = array(q_count, size), *alone = array(HEADS * d, size);
+    double *dk_exact = array(k_count, sizeof *dk_exact), *dv_exact = array(k_count, sizeof *dv_exact), *sum = array(2 * d, sizeof *sum);
+    for (size_t i = 0; i < k_count; i++) dk_exact[i] = (double)dk[i], dv_exact[i] = (double)dv[i];
+
+    ck_attention(out, q, k_typed, v_typed, type, keys, ROWS, HEADS, KV, d);
+    for (size_t r = 0; r < ROWS; r++) {
+        ck_attention(alone, q + r * HEADS * d, k_typed, v_typed, type, keys + r, 1, HEADS, KV, d);
+        compared++;
+        if (memcmp(alone, out + r * HEADS * d * size, HEADS * d * size) != 0 && failures++ < 10)
+            printf("attention, %s, d %zu: row %zu alone is another\n", ck_isa_name(level), d, r);
+    }
+    ck_attention(wide, q, k, v, CK_F32, keys, ROWS, HEADS, KV, d);
+    ck_attention_backward(dq, dk, dv, dout, q, k_typed, v_typed, type, keys, sets, 2, HEADS, KV, d);
+    for (size_t r = 0; r < ROWS; r++)
+        for (size_t head = 0; head < HEADS; head++) {
+            const float *x = q + (r * HEADS + head) * d, *g = dout + (r * HEADS + head) * d;
+            size_t n = keys[r].n0 + keys[r].n1, at[KEYS];
+            double p[KEYS], dp[KEYS], total = 0, mean = 0, scale = 1 / sqrt((double)d), *output = sum, *gradient = sum + d;
+            memset(sum, 0, 2 * d * sizeof *sum);
+            for (size_t j = 0; j < n; j++) {
+                at[j] = ((j < keys[r].n0 ? keys[r].start0 + j : keys[r].start1 + j - keys[r].n0) * KV + head / GROUP) * d;
+                double score = 0;
+                dp[j] = 0;
+                for (size_t i = 0; i < d; i++) score += (double)x[i] * (double)k[at[j] + i], dp[j] += (double)g[i] * (double)v[at[j] + i];
+                total += p[j] = exp(score * scale);
+            }
+            for (size_t j = 0; j < n; j++) mean += (p[j] /= total) * dp[j];
+            for (size_t j = 0; j < n; j++)
+                for (size_t i = 0; i < d; i++) {
+                    double ds = p[j] * (dp[j] - mean) * scale;
+                    output[i] += p[j] * (double)v[at[j] + i], gradient[i] += ds * (double)k[at[j] + i];
+                    dk_exact[at[j] + i] += ds * (double)x[i], dv_exact[at[j] + i] += p[j] * (double)g[i];
+                }
+            for (size_t i = 0; i < d; i++) {
+                near("attention", level, wide[(r * HEADS + head) * d + i], output[i], d);
+                near("attention's dq", level, dq[(r * HEADS + head) * d + i], gradient[i], d);
+            }
+        }
+    for (size_t i = 0; i < k_count; i++) {
+        near("attention's dk", level, dk[i], dk_exact[i], d);
+        near("attention's dv", level, dv[i], dv_exact[i], d);
+    }
+    free(q), free(dout), free(dq), free(dk), free(dv), free(k), free(v), free(k_half), free(v_half), free(wide), free(out), free(alone);
+    free(dk_exact), free(dv_exact), free(sum);
+}
+
+#if !defined(CK_EMULATED)
+static void exercise_rope(size_t rows, size_t heads, size_t d) {
+    int32_t *position = array(rows, sizeof *position);
+    for (size_t r = 0; r < rows; r++) position[r] = (int32_t)r;
+    float *x = floats(rows * heads * d, 1), *angles = floats(rows * d / 2, 1);
+    ck_rope(x, position, angles, angles, rows, heads, d, -1);
+    free(position), free(x), free(angles);
+}
+#endif
 
 #if !defined(CK_EMULATED)
 static void visit(void *context, size_t index) { ((int *)context)[index]++; }
@@ -238,11 +391,17 @@ int main(int argc, char **argv) {
                     check_backward(level, m, k, n, (i + j) % 5 == 4 ? 1e-19f : 2, (int)((i + j + l) % 2));
                     if (n > 1) check_backward(level, m, k - 1, n - 1, 2, (int)((i + j + l) % 2));
                 }
+        for (size_t d = 2; d <= 80; d += 26) check_attention(level, CK_F32, d), check_attention(level, CK_BF16, d);
+        for (int type = CK_INT8; type <= CK_INT4_MIN; type++)
+            for (size_t m = 1; m <= 13; m++)
+                for (size_t n = 1; n < 60; n += 19) check_quantized(level, (ck_quantized_type)type, m, n, 32 * (1 + m * n % 5), (int)(m % 2));
+        check_quantized(level, CK_INT8, 61, 18, 896, 0), check_quantized(level, CK_INT4, 61, 18, 896, 1);
         printf("%s: %ld outputs compared\n", ck_isa_name(level), compared - before);
 #if !defined(CK_EMULATED)
         for (size_t i = 1; i < 40; i++) exercise(i, 1 + i * 7 % 67);
         exercise(3, 5000), exercise(70, 1025);
-        for (size_t d = 2; d <= 80; d += 26) exercise_attention(CK_F32, d), exercise_attention(CK_BF16, d);
+        for (size_t d = 2; d <= 80; d += 26) exercise_rope(31, 4, d);
+        exercise_quantized(1, 32), exercise_quantized(17, 512), exercise_quantized(70, 96);
 #endif
     }
 #if !defined(CK_EMULATED)

@@ -13,7 +13,7 @@ static ck_isa_level widest(void) {
     if (!(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
           __builtin_cpu_supports("avx512dq")))
         return CK_ISA_AVX2;
-    return __builtin_cpu_supports("avx512bf16") ? CK_ISA_AVX512BF16 : CK_ISA_AVX512;
+    return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni") ? CK_ISA_AVX512BF16 : CK_ISA_AVX512;
 #else
     return CK_ISA_SCALAR;
 #endif

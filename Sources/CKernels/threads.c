@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 // Waiting workers spin for some ten microseconds, the gap between two operations of a forward pass, before they sleep.
@@ -35,10 +36,39 @@ static void pause_briefly(void) {
 #endif
 }
 
+// CPUs that one control group's cpu.max grants, rounded up; `otherwise` where it grants all or there is none.
+static long granted(const char *directory, long otherwise) {
+    char path[4096 + 16];
+    snprintf(path, sizeof path, "%s/cpu.max", directory);
+    FILE *file = fopen(path, "re");
+    long quota = 0, period = 0;
+    int found = file ? fscanf(file, "%ld %ld", &quota, &period) : 0;
+    if (file) fclose(file);
+    return found == 2 && quota > 0 && period > 0 ? (quota + period - 1) / period : otherwise;
+}
+
+// The least that the process's control group (version 2) and its parents grant: how containers limit CPUs without hiding them.
+static long group_limit(long cpus) {
+    char line[4096], path[4096] = "/sys/fs/cgroup";
+    size_t root = strlen(path);
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    while (file && fgets(line, sizeof line, file))
+        if (strncmp(line, "0::/", 4) == 0) snprintf(path + root, sizeof path - root, "%s", line + 3);
+    if (file) fclose(file);
+    path[strcspn(path, "\n")] = 0;
+    for (;;) {
+        long limit = granted(path, cpus);
+        cpus = limit < cpus ? limit : cpus;
+        char *last = strrchr(path + root, '/');
+        if (!last) return cpus;
+        *last = 0;
+    }
+}
+
 static int available_cpus(void) {
     cpu_set_t set;
     // A machine with more CPUs than the set has room for: all that are online.
-    long count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
+    long count = group_limit(sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN));
     return count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : (int)count;
 }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Logging
+import Qwen2
 
 /// The program: one file a command in `Commands/`.
 @main
@@ -13,13 +14,17 @@ struct GRPOCommand: ParsableCommand {
             --json prints JSON Lines. The exit code is 0, 1 when it failed (one line says why) or 64 for wrong usage.
             """,
         version: "0.1.0",
-        subcommands: [Train.self, Generate.self, Evaluate.self, Score.self, Tokenize.self, Convert.self, Inspect.self])
+        subcommands: [Train.self, Generate.self, Evaluate.self, Score.self, Tokenize.self, Convert.self, Inspect.self, Bench.self])
 
     static func main() {
         // A full disk (a limit on file sizes included) is an error to be told; a reader of our output that has gone ends the program quietly.
         signal(SIGXFSZ, SIG_IGN)
         signal(SIGPIPE, SIG_DFL)
         LoggingSystem.bootstrap { _ in TerminalLog() }
+        if let wish = ProcessInfo.processInfo.environment["GRPO_ISA"], wish != Qwen2Model.instructionSet {
+            Logger(label: "grpo-cli").warning(
+                "GRPO_ISA is \"\(wish)\", which is not scalar, avx2, avx512 or avx512bf16 or not of this CPU: using \(Qwen2Model.instructionSet)")
+        }
         Self.main(nil)
     }
 }

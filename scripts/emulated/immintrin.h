@@ -5,6 +5,7 @@
 #define SIMDE_NO_NATIVE
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
+#include <simde/x86/f16c.h>
 #include <string.h>
 
 // SIMDe adds the two products before it adds the sum, which is not what the instruction does. Intel's manual (SDM, VDPBF16PS): the product of the
@@ -34,6 +35,40 @@ static inline __m512 emulated_dpbf16_ps(__m512 sums, __m512bh a, __m512bh b) {
 #ifndef EMULATED_SIMDE_DPBF16  // -D keeps SIMDe's own
 #undef _mm512_dpbf16_ps
 #define _mm512_dpbf16_ps(sums, a, b) emulated_dpbf16_ps(sums, a, b)
+#endif
+
+// SIMDe multiplies and adds, rounding twice.
+static inline __m256 emulated_fmadd_ps(__m256 a, __m256 b, __m256 c) {
+    float x[8], y[8], sum[8];
+    memcpy(x, &a, sizeof x), memcpy(y, &b, sizeof y), memcpy(sum, &c, sizeof sum);
+    for (int i = 0; i < 8; i++) sum[i] = __builtin_fmaf(x[i], y[i], sum[i]);
+    memcpy(&c, sum, sizeof sum);
+    return c;
+}
+#undef _mm256_fmadd_ps
+#define _mm256_fmadd_ps(a, b, c) emulated_fmadd_ps(a, b, c)
+
+// What SIMDe 0.7 lacks.
+#ifndef _mm512_cvtepi32_ps
+static inline __m512 emulated_cvtepi32_ps(__m512i integers) {
+    int32_t in[16];
+    float out[16];
+    memcpy(in, &integers, sizeof in);
+    for (int i = 0; i < 16; i++) out[i] = (float)in[i];
+    return simde_mm512_loadu_ps(out);
+}
+#define _mm512_cvtepi32_ps(integers) emulated_cvtepi32_ps(integers)
+#endif
+
+#ifndef _mm512_cvtph_ps
+static inline __m512 emulated_cvtph_ps(__m256i halves) {
+    __m128i in[2];
+    float out[16];
+    memcpy(in, &halves, sizeof in);
+    for (int i = 0; i < 2; i++) simde_mm256_storeu_ps(out + 8 * i, simde_mm256_cvtph_ps(in[i]));
+    return simde_mm512_loadu_ps(out);
+}
+#define _mm512_cvtph_ps(halves) emulated_cvtph_ps(halves)
 #endif
 
 #endif

@@ -6,7 +6,7 @@ typedef enum {
     CK_ISA_SCALAR = 0,
     CK_ISA_AVX2 = 1,       // AVX2, FMA and F16C
     CK_ISA_AVX512 = 2,     // AVX-512 F, BW, VL, DQ
-    CK_ISA_AVX512BF16 = 3  // the same and vdpbf16ps
+    CK_ISA_AVX512BF16 = 3  // the same, vdpbf16ps and vpdpbusd (VNNI; no CPU has only one of them)
 } ck_isa_level;
 
 // The widest set this CPU has, or the narrower one that GRPO_ISA=scalar|avx2|avx512|avx512bf16 asks for.

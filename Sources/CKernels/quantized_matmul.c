@@ -1,0 +1,359 @@
+#include <string.h>
+
+#include "ck_threads.h"
+#include "convert.h"
+#include "quantized.h"
+#include "vector.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+// Every rounding is written out: the compiler adds no fused multiply-add of its own.
+#pragma STDC FP_CONTRACT OFF
+
+enum {
+    TILE_ROWS = 12,          // rows of x in registers, at most
+    CHUNK_ROWS = 60,         // rows of x that stay in the L2 cache while panels stream by,
+    CHUNK_BYTES = 256 << 10, // as long as they are no more bytes than this
+    AHEAD = 2048             // bytes of weights that are asked for before they are used: the prefetcher stops at every panel's end
+};
+
+// 32 numbers of a row of x, scale * q each: this and then the integers, in 8 bits or, for the kernels that multiply 16 bits, in 16.
+typedef struct {
+    float scale, scaled_sum;  // scale * sum of q
+    int32_t start;            // what the integer dot starts from
+} x_head;
+
+// How a kernel wants the rows of x. Where its weights are q + offset instead of q, the dot starts from -offset * sum, so that both cancel.
+typedef struct {
+    int offset;
+    int halves;  // the dot's two 16-bit halves start from half of it each
+    int wide;    // 16-bit integers, of every four columns first the even ones, then the odd ones
+} x_form;
+
+CK_INLINE size_t x_bytes(int wide) { return sizeof(x_head) + CK_QUANTIZED_BLOCK * (wide ? sizeof(int16_t) : sizeof(int8_t)); }
+
+// A tile: y[rows][16] from x[rows][blocks] (rows ldx bytes apart) and one panel, starting from one row of init.
+typedef struct {
+    float *y;
+    size_t ldy;
+    const float *init;
+    const char *x;
+    size_t ldx;
+    const uint8_t *w;
+    size_t blocks;
+} tile;
+
+// MARK: Quantising the rows of x
+
+CK_INLINE void quantize_row_body(char *restrict out, x_form form, const void *restrict in, ck_type type, size_t blocks) {
+    for (size_t b = 0; b < blocks; b++, out += x_bytes(form.wide)) {
+        float x[CK_QUANTIZED_BLOCK];
+        for (size_t i = 0; i < CK_QUANTIZED_BLOCK; i++) x[i] = ck_load(in, type, b * CK_QUANTIZED_BLOCK + i);
+        uint32_t largest = 0;  // magnitudes order like their bits, a NaN is the largest
+        for (int i = 0; i < CK_QUANTIZED_BLOCK; i++) {
+            uint32_t magnitude = ck_bits_from_float(x[i]) & 0x7FFFFFFFu;
+            largest = magnitude > largest ? magnitude : largest;
+        }
+        float max = ck_float_from_bits(largest), inverse = max >= 1e-36f ? 127.0f / max : 0;
+        int finite = largest < 0x7F800000u;
+        int32_t q[CK_QUANTIZED_BLOCK], sum = 0;
+        for (int i = 0; i < CK_QUANTIZED_BLOCK; i++) {
+            // 1.5 * 2^23 and the product: the sum's low bits are the product, rounded to nearest even.
+            q[i] = (int32_t)(ck_bits_from_float((finite ? x[i] : 0) * inverse + 12582912.0f) - 0x4B400000u);
+            sum += q[i];
+        }
+        x_head head = {finite ? max / 127.0f : ck_float_from_bits(0x7FC00000u), 0, -form.offset * sum};
+        head.scaled_sum = head.scale * (float)sum;
+        if (form.halves) head.start = (int32_t)((uint32_t)(head.start / 2) << 16 | (uint16_t)(head.start / 2));
+        memcpy(out, &head, sizeof head);
+        int16_t wide[CK_QUANTIZED_BLOCK];
+        int8_t narrow[CK_QUANTIZED_BLOCK];
+        for (int i = 0; i < CK_QUANTIZED_BLOCK; i++) narrow[i] = (int8_t)q[i], wide[i] = (int16_t)q[i / 4 * 4 + i % 4 / 2 + i % 2 * 2];
+        if (form.wide)
+            memcpy(out + sizeof head, wide, sizeof wide);
+        else
+            memcpy(out + sizeof head, narrow, sizeof narrow);
+    }
+}
+CK_KERNEL(quantize_row, (char *restrict out, x_form form, const void *restrict in, ck_type type, size_t blocks), (out, form, in, type, blocks))
+
+// MARK: The tiles
+
+// The reference.
+CK_INLINE x_form form_scalar(ck_quantized_type type) { return (x_form){.offset = type == CK_INT4 ? 8 : 0}; }
+
+CK_INLINE void tile_scalar(tile t, int rows, ck_quantized_type type) {
+    for (int r = 0; r < rows; r++)
+        for (int o = 0; o < CK_PANEL; o++) {
+            float y = t.init[o];
+            const uint8_t *w = t.w;
+            const char *x = t.x + (size_t)r * t.ldx;
+            for (size_t b = 0; b < t.blocks; b++, w += ck_step_bytes(type), x += x_bytes(0)) {
+                const x_head *head = (const x_head *)(const void *)x;
+                const int8_t *a = (const int8_t *)(head + 1);
+                const uint8_t *q = w + ck_head_bytes(type) + 4 * o;
+                int32_t dot = head->start;
+                for (int c = 0; c < CK_QUANTIZED_BLOCK; c++) {
+                    int at = 4 * CK_PANEL * (c / 4) + c % 4;
+                    if (ck_is_4_bit(type))
+                        dot += a[c] * (c < 16 ? q[at] & 15 : q[at - 16 * CK_PANEL] >> 4);
+                    else
+                        dot += a[c] * (int8_t)q[at];
+                }
+                const float *singles = (const float *)(const void *)w;
+                const uint16_t *halves = (const uint16_t *)(const void *)w;
+                float scale = ck_has_minima(type) ? singles[o] : ck_f16(halves[o]);
+                y = __builtin_fmaf((float)dot, head->scale * scale, y);
+                if (ck_has_minima(type)) y = __builtin_fmaf(head->scaled_sum, singles[CK_PANEL + o], y);
+            }
+            t.y[(size_t)r * t.ldy + (size_t)o] = y;
+        }
+}
+
+#if defined(__x86_64__)
+
+#define UNROLLED _Pragma("clang loop unroll(full)")
+
+// Clang would turn a chain of integer additions into a tree, whose parts do not fit the registers.
+#if defined(CK_EMULATED)
+#define IN_ORDER(sum)
+#else
+#define IN_ORDER(sum) __asm__("" : "+x"(sum))
+#endif
+
+// Taller tiles find their weights in the cache, or compute for longer than memory takes.
+CK_INLINE void prefetch_step(const uint8_t *w, int rows, ck_quantized_type type) {
+    if (rows <= 4)
+        UNROLLED for (size_t at = 0; at < ck_step_bytes(type); at += 64) __builtin_prefetch(w + AHEAD + at);
+}
+
+CK_TARGET_AVX2 CK_INLINE __m256i broadcast_avx2(const void *four_bytes) {
+    int four;
+    memcpy(&four, four_bytes, sizeof four);
+    return _mm256_set1_epi32(four);
+}
+
+// 8-bit weights are widened and multiplied by pairs in 16 bits (vpmaddwd; two of 8 bits would not fit vpmaddubsw). 4-bit ones, unsigned, go through vpmaddubsw, whose pairs of products are at most
+// 2 * 15 * 127: a block's eight of them add up in 16 bits (with the start, half of -8 * sum, they end within 16 bits again).
+CK_INLINE x_form form_avx2(ck_quantized_type type) {
+    return (x_form){.offset = type == CK_INT4 ? 8 : 0, .halves = ck_is_4_bit(type), .wide = !ck_is_4_bit(type)};
+}
+
+CK_TARGET_AVX2 CK_INLINE void tile_avx2(tile t, int rows, ck_quantized_type type) {
+    __m256 y[TILE_ROWS][2];
+    const __m256i ones = _mm256_set1_epi16(1), low = _mm256_set1_epi8(15);
+    UNROLLED for (int r = 0; r < rows; r++)
+        UNROLLED for (int v = 0; v < 2; v++) y[r][v] = _mm256_loadu_ps(t.init + 8 * v);
+    const uint8_t *w = t.w;
+    const char *x = t.x;
+    for (size_t b = 0; b < t.blocks; b++, w += ck_step_bytes(type), x += x_bytes(!ck_is_4_bit(type))) {
+        const uint8_t *q = w + ck_head_bytes(type);
+        __m256i dot[TILE_ROWS][2];
+        prefetch_step(w, rows, type);
+        UNROLLED for (int r = 0; r < rows; r++) {
+            const x_head *head = (const x_head *)(const void *)(x + (size_t)r * t.ldx);
+            UNROLLED for (int v = 0; v < 2; v++) dot[r][v] = _mm256_set1_epi32(head->start);
+        }
+        // 64 bytes: eight columns' nibbles, low and high, or four columns' bytes, even and odd.
+        UNROLLED for (int g = 0; g < (ck_is_4_bit(type) ? 4 : 8); g++)
+            UNROLLED for (int half = 0; half < 2; half++) {
+                __m256i weights[2];
+                UNROLLED for (int v = 0; v < 2; v++) {
+                    __m256i both = _mm256_loadu_si256((const __m256i *)(const void *)(q + 64 * g + 32 * v));
+                    weights[v] = ck_is_4_bit(type) ? _mm256_and_si256(half ? _mm256_srli_epi16(both, 4) : both, low)
+                                                   : _mm256_srai_epi16(half ? both : _mm256_slli_epi16(both, 8), 8);
+                }
+                UNROLLED for (int r = 0; r < rows; r++) {
+                    int at = ck_is_4_bit(type) ? 4 * g + 16 * half : 8 * g + 4 * half;
+                    __m256i value = broadcast_avx2(x + (size_t)r * t.ldx + sizeof(x_head) + at);
+                    UNROLLED for (int v = 0; v < 2; v++) {
+                        dot[r][v] = ck_is_4_bit(type) ? _mm256_add_epi16(dot[r][v], _mm256_maddubs_epi16(weights[v], value))
+                                                      : _mm256_add_epi32(dot[r][v], _mm256_madd_epi16(weights[v], value));
+                        IN_ORDER(dot[r][v]);
+                    }
+                }
+            }
+        UNROLLED for (int v = 0; v < 2; v++) {
+            const float *singles = (const float *)(const void *)w + 8 * v;
+            __m256 scale = ck_has_minima(type) ? _mm256_loadu_ps(singles) : _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)w + v));
+            UNROLLED for (int r = 0; r < rows; r++) {
+                const x_head *head = (const x_head *)(const void *)(x + (size_t)r * t.ldx);
+                if (ck_is_4_bit(type)) dot[r][v] = _mm256_madd_epi16(dot[r][v], ones);
+                __m256 factor = _mm256_mul_ps(_mm256_set1_ps(head->scale), scale);
+                y[r][v] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[r][v]), factor, y[r][v]);
+                if (ck_has_minima(type)) y[r][v] = _mm256_fmadd_ps(_mm256_set1_ps(head->scaled_sum), _mm256_loadu_ps(singles + CK_PANEL), y[r][v]);
+            }
+        }
+    }
+    UNROLLED for (int r = 0; r < rows; r++)
+        UNROLLED for (int v = 0; v < 2; v++) _mm256_storeu_ps(t.y + (size_t)r * t.ldy + (size_t)v * 8, y[r][v]);
+}
+
+// vpdpbusd adds four products of unsigned weights with x to a 32-bit sum. 8-bit weights become unsigned by adding 128.
+CK_INLINE x_form form_vnni(ck_quantized_type type) { return (x_form){.offset = !ck_is_4_bit(type) ? 128 : type == CK_INT4 ? 8 : 0}; }
+
+CK_TARGET_AVX512BF16 CK_INLINE void tile_vnni(tile t, int rows, ck_quantized_type type) {
+    __m512 y[TILE_ROWS];
+    const __m512i low = _mm512_set1_epi8(15), sign = _mm512_set1_epi8((char)0x80);
+    UNROLLED for (int r = 0; r < rows; r++) y[r] = _mm512_loadu_ps(t.init);
+    const uint8_t *w = t.w;
+    const char *x = t.x;
+    for (size_t b = 0; b < t.blocks; b++, w += ck_step_bytes(type), x += x_bytes(0)) {
+        const uint8_t *q = w + ck_head_bytes(type);
+        __m512i dot[TILE_ROWS];
+        prefetch_step(w, rows, type);
+        UNROLLED for (int r = 0; r < rows; r++) dot[r] = _mm512_set1_epi32(((const x_head *)(const void *)(x + (size_t)r * t.ldx))->start);
+        // 64 bytes: four columns, or, of 4-bit types, four columns in the low and four in the high nibbles.
+        UNROLLED for (int g = 0; g < (ck_is_4_bit(type) ? 4 : 8); g++)
+            UNROLLED for (int half = 0; half < (ck_is_4_bit(type) ? 2 : 1); half++) {
+                __m512i weights = _mm512_loadu_si512(q + 64 * g);
+                weights = ck_is_4_bit(type) ? _mm512_and_si512(half ? _mm512_srli_epi16(weights, 4) : weights, low)
+                                            : _mm512_xor_si512(weights, sign);
+                UNROLLED for (int r = 0; r < rows; r++) {
+                    int four;
+                    memcpy(&four, x + (size_t)r * t.ldx + sizeof(x_head) + 4 * g + 16 * half, sizeof four);
+                    dot[r] = _mm512_dpbusd_epi32(dot[r], weights, _mm512_set1_epi32(four));
+                }
+            }
+        const float *singles = (const float *)(const void *)w;
+        __m512 scale = ck_has_minima(type) ? _mm512_loadu_ps(singles) : _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)w));
+        UNROLLED for (int r = 0; r < rows; r++) {
+            const x_head *head = (const x_head *)(const void *)(x + (size_t)r * t.ldx);
+            __m512 factor = _mm512_mul_ps(_mm512_set1_ps(head->scale), scale);
+            y[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[r]), factor, y[r]);
+            if (ck_has_minima(type)) y[r] = _mm512_fmadd_ps(_mm512_set1_ps(head->scaled_sum), _mm512_loadu_ps(singles + CK_PANEL), y[r]);
+        }
+    }
+    UNROLLED for (int r = 0; r < rows; r++) _mm512_storeu_ps(t.y + (size_t)r * t.ldy, y[r]);
+}
+
+#endif
+
+// MARK: One function a height, type and instruction set
+
+#define CK_SHAPE(isa, target, type, rows) \
+    target static void isa##_##type##_##rows(tile t) { tile_##isa(t, rows, type); }
+#define CK_SHAPES_5(isa, target, type)                                                                                                \
+    CK_SHAPE(isa, target, type, 1)                                                                                                    \
+    CK_SHAPE(isa, target, type, 2)                                                                                                    \
+    CK_SHAPE(isa, target, type, 3)                                                                                                    \
+    CK_SHAPE(isa, target, type, 4)                                                                                                    \
+    CK_SHAPE(isa, target, type, 5)
+#define CK_SHAPES_12(isa, target, type)                                                                                               \
+    CK_SHAPES_5(isa, target, type)                                                                                                    \
+    CK_SHAPE(isa, target, type, 6)                                                                                                    \
+    CK_SHAPE(isa, target, type, 7)                                                                                                    \
+    CK_SHAPE(isa, target, type, 8)                                                                                                    \
+    CK_SHAPE(isa, target, type, 9)                                                                                                    \
+    CK_SHAPE(isa, target, type, 10)                                                                                                   \
+    CK_SHAPE(isa, target, type, 11)                                                                                                   \
+    CK_SHAPE(isa, target, type, 12)
+#define CK_NAMES_5(isa, type) isa##_##type##_1, isa##_##type##_2, isa##_##type##_3, isa##_##type##_4, isa##_##type##_5
+#define CK_NAMES_12(isa, type)                                                                                                        \
+    CK_NAMES_5(isa, type), isa##_##type##_6, isa##_##type##_7, isa##_##type##_8, isa##_##type##_9, isa##_##type##_10,                 \
+        isa##_##type##_11, isa##_##type##_12
+#define CK_TYPES(shapes, isa, target)                                                                                                 \
+    shapes(isa, target, CK_INT8) shapes(isa, target, CK_INT4) shapes(isa, target, CK_INT8_MIN) shapes(isa, target, CK_INT4_MIN)
+
+#define CK_SHAPE_1(isa, target, type) CK_SHAPE(isa, target, type, 1)
+CK_TYPES(CK_SHAPE_1, scalar, )
+#if defined(__x86_64__)
+CK_TYPES(CK_SHAPES_5, avx2, CK_TARGET_AVX2)
+CK_TYPES(CK_SHAPES_12, vnni, CK_TARGET_AVX512BF16)
+#endif
+
+typedef struct {
+    x_form (*form)(ck_quantized_type);
+    size_t rows;                              // of the tallest tile
+    void (*tiles[4][TILE_ROWS + 1])(tile);  // by type and rows
+} kernels;
+
+static const kernels scalar = {form_scalar, 1, {{0, scalar_CK_INT8_1}, {0, scalar_CK_INT4_1}, {0, scalar_CK_INT8_MIN_1}, {0, scalar_CK_INT4_MIN_1}}};
+#if defined(__x86_64__)
+static const kernels avx2 = {
+    form_avx2,
+    5,
+    {{0, CK_NAMES_5(avx2, CK_INT8)}, {0, CK_NAMES_5(avx2, CK_INT4)}, {0, CK_NAMES_5(avx2, CK_INT8_MIN)}, {0, CK_NAMES_5(avx2, CK_INT4_MIN)}},
+};
+static const kernels vnni = {
+    form_vnni,
+    12,
+    {{0, CK_NAMES_12(vnni, CK_INT8)}, {0, CK_NAMES_12(vnni, CK_INT4)}, {0, CK_NAMES_12(vnni, CK_INT8_MIN)}, {0, CK_NAMES_12(vnni, CK_INT4_MIN)}},
+};
+static const kernels *const by_isa[] = {&scalar, &avx2, &avx2, &vnni};
+#else
+static const kernels *const by_isa[] = {&scalar, &scalar, &scalar, &scalar};
+#endif
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+typedef struct {
+    float *y;
+    size_t ldy;
+    const char *x;
+    const uint8_t *packed;
+    size_t m, blocks, row_bytes, n, chunk, chunks, group;
+    const float *bias;
+    ck_quantized_type type;
+    const kernels *kernels;
+} product;
+
+// A group of panels times a chunk of rows. Neighbouring tasks share the panels.
+static void product_task(void *context, size_t index) {
+    const product *a = context;
+    size_t row = index % a->chunks * a->chunk, rows = least(a->chunk, a->m - row), tallest = a->kernels->rows;
+    size_t tiles = (rows + tallest - 1) / tallest, panel = index / a->chunks * a->group, end = least(panel + a->group, (a->n + CK_PANEL - 1) / CK_PANEL);
+    for (; panel < end; panel++) {
+        size_t column = panel * CK_PANEL, exist = least(CK_PANEL, a->n - column);
+        float init[CK_PANEL] = {0}, whole[TILE_ROWS * CK_PANEL];
+        if (a->bias) memcpy(init, a->bias + column, exist * sizeof *init);
+        for (size_t i = 0; i < tiles; i++) {
+            size_t first = rows * i / tiles, count = rows * (i + 1) / tiles - first;
+            float *y = a->y + (row + first) * a->ldy + column;
+            tile t = {
+                y, a->ldy, init, a->x + (row + first) * a->row_bytes, a->row_bytes, a->packed + panel * a->blocks * ck_step_bytes(a->type), a->blocks,
+            };
+            if (exist < CK_PANEL) t.y = whole, t.ldy = CK_PANEL;
+            a->kernels->tiles[a->type][count](t);
+            if (exist < CK_PANEL)
+                for (size_t r = 0; r < count; r++) memcpy(y + r * a->ldy, whole + r * CK_PANEL, exist * sizeof *y);
+        }
+    }
+}
+
+typedef struct {
+    char *out;
+    x_form form;
+    const void *in;
+    ck_type type;
+    size_t m, blocks, row_bytes;
+} quantization;
+
+enum { TASK_ROWS = 8 };
+
+static void quantize_task(void *context, size_t index) {
+    const quantization *a = context;
+    size_t in_bytes = a->blocks * CK_QUANTIZED_BLOCK * (a->type == CK_F32 ? sizeof(float) : sizeof(uint16_t));
+    for (size_t row = index * TASK_ROWS; row < a->m && row < (index + 1) * TASK_ROWS; row++)
+        CK_CALL(quantize_row)(a->out + row * a->row_bytes, a->form, (const char *)a->in + row * in_bytes, a->type, a->blocks);
+}
+
+void ck_matmul_quantized(
+    float *y, size_t ldy, const void *x, ck_type x_type, size_t m, size_t k, const void *packed, ck_quantized_type type, size_t n,
+    const float *bias) {
+    const kernels *kernels = by_isa[ck_isa()];
+    x_form form = kernels->form(type);
+    size_t blocks = k / CK_QUANTIZED_BLOCK, row_bytes = blocks * x_bytes(form.wide);
+    char *quantized = ck_scratch(m * row_bytes);  // no task below takes scratch memory
+    quantization q = {quantized, form, x, x_type, m, blocks, row_bytes};
+    ck_parallel_for((m + TASK_ROWS - 1) / TASK_ROWS, quantize_task, &q);
+
+    size_t fit = row_bytes ? CHUNK_BYTES / row_bytes / kernels->rows * kernels->rows : CHUNK_ROWS;
+    size_t chunk = fit < kernels->rows ? kernels->rows : least(fit, CHUNK_ROWS), chunks = (m + chunk - 1) / chunk;
+    size_t panels = (n + CK_PANEL - 1) / CK_PANEL, group = panels / ((size_t)ck_threads() * 4);
+    group = group < 1 ? 1 : least(group, 16);
+    product a = {y, ldy, quantized, packed, m, blocks, row_bytes, n, chunk, chunks, group, bias, type, kernels};
+    ck_parallel_for(chunks * ((panels + group - 1) / group), product_task, &a);
+}
