@@ -1,0 +1,202 @@
+"""Speed of grpo-cli beside llama.cpp, transformers and TRL, in one run: bench_peers.py MODEL_DIR MODEL.gguf [--rounds N] [--only MEASURE ...]
+
+Both sides take turns, every turn is a process of its own, and what is compared is the median over the rounds. The GGUF file must hold the same weights as
+the directory (the demo's does); llama.cpp's own quantiser makes the other types from it, beside it. Run it through scripts/bench-peers.
+"""
+import argparse
+import ctypes
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+THREADS = 2
+PATIENCE = 900  # seconds a peer's training may take for one turn
+
+# Every measure: what `grpo-cli bench` is asked for, which of its rows is meant, and the peers' turns.
+MEASURES = {
+    "prefill of 512, bfloat16": (["--only", "prefill"], ("prefill", 1), [("llama.cpp", "llama", "bf16", "prefill", "1"),
+                                                                         ("transformers", "transformers", "bfloat16", "prefill", "1")]),
+    "prefill of 512, float32": (["--only", "prefill", "--dtype", "float32"], ("prefill", 1), [("llama.cpp", "llama", "f32", "prefill", "1"),
+                                                                                            ("transformers", "transformers", "float32", "prefill", "1")]),
+    "decode, 1 sequence": (["--only", "decode"], ("decode", 1), [("llama.cpp", "llama", "bf16", "decode", "1"),
+                                                                 ("transformers", "transformers", "bfloat16", "decode", "1")]),
+    "decode, 8 sequences": (["--only", "decode"], ("decode", 8), [("llama.cpp", "llama", "bf16", "decode", "8"),
+                                                                  ("transformers", "transformers", "bfloat16", "decode", "8")]),
+    "decode, 32 sequences": (["--only", "decode"], ("decode", 32), [("llama.cpp", "llama", "bf16", "decode", "32"),
+                                                                    ("transformers", "transformers", "bfloat16", "decode", "32")]),
+    "GRPO step, 8 x 64 tokens": (["--only", "train_step"], ("train_step", 8), [("TRL float32", "trl", "fp32", "1", "40"), ("TRL default", "trl", "default", "1", "40"),
+                                                                              ("TRL all bfloat16", "trl", "pure-bf16", "1", "40")]),
+    "GRPO step, 32 x 64 tokens, prompts of 300": (["--only", "train_step_long"], ("train_step_long", 32), [("TRL float32", "trl", "fp32", "4", "300"),
+                                                                                                         ("TRL default", "trl", "default", "4", "300")]),
+    "start to first token": (None, None, [("llama.cpp", "llama", "bf16", "start", "1"), ("transformers", "transformers", "bfloat16", "start", "1")]),
+}
+LLAMA_TYPES = {"bf16": 32, "f32": 0}  # llama.cpp's numbers of file types
+
+
+def llama(gguf, kind, measure, sequences):
+    """Seconds of one measure in llama.cpp."""
+    import llama_cpp as lib
+    source = pathlib.Path(gguf)
+    file = source.with_name(f"{source.stem}.peer-{kind}.gguf")
+    if not file.exists():
+        wanted = lib.llama_model_quantize_default_params()
+        wanted.ftype, wanted.allow_requantize, wanted.nthread = LLAMA_TYPES[kind], True, THREADS
+        partial = file.with_suffix(".partial")
+        if lib.llama_model_quantize(str(source).encode(), str(partial).encode(), ctypes.byref(wanted)) != 0:
+            sys.exit(f"llama.cpp could not write {file}")
+        partial.rename(file)
+    lib.llama_backend_init()
+    model = lib.llama_model_load_from_file(str(file).encode(), lib.llama_model_default_params())
+    wanted = lib.llama_context_default_params()
+    wanted.n_ctx, wanted.n_batch, wanted.n_ubatch = max(1024, 128 * sequences), 2048, 512
+    wanted.n_seq_max, wanted.n_threads, wanted.n_threads_batch, wanted.kv_unified = sequences, THREADS, THREADS, True
+    context = lib.llama_init_from_model(model, wanted)
+    batch = lib.llama_batch_init(2048, 0, sequences)
+
+    def decode(rows):  # (token, position, sequences, wants logits)
+        batch.n_tokens = len(rows)
+        for i, (token, position, owners, logits) in enumerate(rows):
+            batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.logits[i] = token, position, len(owners), logits
+            for k, owner in enumerate(owners):
+                batch.seq_id[i][k] = owner
+        if lib.llama_decode(context, batch) != 0:
+            sys.exit("llama_decode failed")
+
+    everyone = list(range(sequences))
+    prompt = 512 if measure == "prefill" else 40
+    began = time.perf_counter()
+    for turn in range(2 if measure == "prefill" else 1):  # the first one warms up
+        lib.llama_memory_clear(lib.llama_get_memory(context), True)
+        began = time.perf_counter()
+        decode([(1000 + i, i, everyone, i == prompt - 1) for i in range(prompt)])
+    if measure == "decode":
+        step = lambda i: decode([(2000 + s + i, prompt + i, [s], True) for s in everyone])
+        step(0)
+        began = time.perf_counter()
+        for i in range(64):
+            step(1 + i)
+    return time.perf_counter() - began
+
+
+def transformers(model, dtype, measure, sequences):
+    """Seconds of one measure in transformers, on PyTorch."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    torch.set_num_threads(THREADS)
+    decoder = AutoModelForCausalLM.from_pretrained(model, dtype=getattr(torch, dtype)).eval()
+    with torch.no_grad():
+        if measure == "prefill":
+            ids = torch.arange(1000, 1512)[None]
+            decoder(ids, logits_to_keep=1)
+            began = time.perf_counter()
+            decoder(ids, logits_to_keep=1)
+            return time.perf_counter() - began
+        ids = torch.arange(1000, 1040)[None].repeat(sequences, 1)
+        state = decoder(ids, logits_to_keep=1)
+        began = time.perf_counter()
+        for i in range(64 if measure == "decode" else 0):
+            state = decoder(torch.full((sequences, 1), 2000 + i), past_key_values=state.past_key_values)
+        return time.perf_counter() - began
+
+
+def trl(model, mode, prompts, prompt_tokens):
+    """Seconds of the second GRPO step in TRL; the first one warms up."""
+    import os
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    from datasets import Dataset
+    from transformers import AutoTokenizer, TrainerCallback
+    from trl import GRPOConfig, GRPOTrainer
+    seconds = []
+
+    class Clock(TrainerCallback):
+        def on_step_begin(self, *_, **__):
+            self.began = time.perf_counter()
+
+        def on_step_end(self, *_, **__):
+            seconds.append(time.perf_counter() - self.began)
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    text = "The quick brown fox jumps over the lazy dog while the old river carries its boats slowly towards the sea. " * 40
+    prompt = tokenizer.decode(tokenizer(text)["input_ids"][:prompt_tokens])
+    with tempfile.TemporaryDirectory() as output:
+        arguments = GRPOConfig(output_dir=output, use_cpu=True, max_steps=2, bf16=mode != "fp32", gradient_checkpointing=False, report_to=[],
+                               save_strategy="no", disable_tqdm=True, per_device_train_batch_size=8 * prompts, num_generations=8,
+                               max_completion_length=64, learning_rate=1e-6, generation_kwargs={"min_new_tokens": 64},
+                               model_init_kwargs={"dtype": "bfloat16" if mode == "pure-bf16" else "float32"})
+        trainer = GRPOTrainer(model=model, args=arguments, train_dataset=Dataset.from_dict({"prompt": [prompt] * prompts * 2}), callbacks=[Clock()],
+                              reward_funcs=lambda completions, **_: [float(i % 8) for i in range(len(completions))])
+        trainer.train()
+    return seconds[-1]
+
+
+def peer_turn(arguments, words):
+    """One turn of a peer in a process of its own; None when it takes too long, with what it had at least."""
+    command = [sys.executable, __file__, arguments.model, arguments.gguf, "--turn", *words]
+    began = time.perf_counter()
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE if words[0] == "trl" else None)
+    except subprocess.TimeoutExpired:
+        return PATIENCE / 2, True  # two steps did not end in this time
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(words)} failed:\n{done.stderr[-3000:]}")
+    return (time.perf_counter() - began if words[2] == "start" else float(done.stdout.strip().splitlines()[-1])), False
+
+
+def our_turn(arguments, options, row):
+    began = time.perf_counter()
+    if options is None:
+        subprocess.run([arguments.cli, "generate", arguments.model, "--prompt", "Hello", "--max-new-tokens", "1", "--threads", str(THREADS)], check=True,
+                       capture_output=True)
+        return time.perf_counter() - began, None
+    command = [arguments.cli, "bench", arguments.model, "--json", "--repeats", "1", "--threads", str(THREADS), *options]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    found = next(line for line in map(json.loads, lines) if (line["measure"], line["sequences"]) == row)
+    return found["seconds"], found["peak_bytes"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model")
+    parser.add_argument("gguf")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", help="parts of the measures' names")
+    parser.add_argument("--cli", default=str(ROOT / ".build/release/grpo-cli"))
+    parser.add_argument("--turn", nargs="+", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.turn:
+        kind, *words = arguments.turn
+        if kind == "trl":
+            print(trl(arguments.model, words[0], int(words[1]), int(words[2])))
+        else:
+            run = llama if kind == "llama" else transformers
+            print(run(arguments.gguf if kind == "llama" else arguments.model, words[0], words[1], int(words[2])))
+        return
+
+    print(f"{'':44}{'grpo-cli':>10}  {'peer':18}{'seconds':>10}{'times faster':>14}{'spread':>16}")
+    for name, (options, row, peers) in MEASURES.items():
+        if arguments.only and not any(part in name for part in arguments.only):
+            continue
+        ours, theirs, late = [], {peer[0]: [] for peer in peers}, set()
+        for _ in range(arguments.rounds):
+            seconds, peak = our_turn(arguments, options, row)
+            ours.append(seconds)
+            for label, *words in peers:
+                if label in late:
+                    continue
+                seconds, is_bound = peer_turn(arguments, words)
+                theirs[label].append(seconds)
+                if is_bound:
+                    late.add(label)
+        for label, seconds in theirs.items():
+            ratios = sorted(their / our for their, our in zip(seconds, ours))
+            more = "> " if label in late else ""
+            print(f"{name:44}{statistics.median(ours):10.3f}  {label:18}{more + format(statistics.median(seconds), '.3f'):>10}"
+                  f"{more + format(statistics.median(ratios), '.2f'):>14}{f'{ratios[0]:.2f} to {ratios[-1]:.2f}':>16}", flush=True)
+
+
+main()
