@@ -13,10 +13,10 @@
 #pragma STDC FP_CONTRACT OFF
 
 enum {
-    TILE_ROWS = 12,          // rows of x in registers, at most
-    CHUNK_ROWS = 60,         // rows of x that stay in the L2 cache while panels stream by,
-    CHUNK_BYTES = 256 << 10, // as long as they are no more bytes than this
-    AHEAD = 2048             // bytes of weights that are asked for before they are used: the prefetcher stops at every panel's end
+    TILE_ROWS = 12,           // rows of x in registers, at most
+    CHUNK_ROWS = 60,          // rows of x that stay in the L2 cache while panels stream by,
+    CHUNK_BYTES = 256 << 10,  // as long as they are no more bytes than this
+    AHEAD = 2048              // bytes of weights that are asked for before they are used: the prefetcher stops at every panel's end
 };
 
 // 32 numbers of a row of x, scale * q each: this and then the integers, in 8 bits or, for the kernels that multiply 16 bits, in 16.
@@ -135,8 +135,10 @@ CK_TARGET_AVX2 CK_INLINE __m256i broadcast_avx2(const void *four_bytes) {
     return _mm256_set1_epi32(four);
 }
 
-// 8-bit weights are widened and multiplied by pairs in 16 bits (vpmaddwd; two of 8 bits would not fit vpmaddubsw). 4-bit ones, unsigned, go through vpmaddubsw, whose pairs of products are at most
-// 2 * 15 * 127: a block's eight of them add up in 16 bits (with the start, half of -8 * sum, they end within 16 bits again).
+// 8-bit weights are widened and multiplied by pairs in 16 bits (vpmaddwd: two products of 8 bits can be more than vpmaddubsw's 16). 4-bit ones,
+// unsigned, go through vpmaddubsw, whose pairs of products are at most 2 * 15 * 127: a block's eight of them add up in 16 bits. With the start of
+// -4 * sum they still do: at the end a half is the sum of (u - 4) x over its 16 columns less that of 4 x over the others, at most
+// 16 * 11 * 127 + 16 * 4 * 127 = 30480, and what wraps on the way wraps back.
 CK_INLINE x_form form_avx2(ck_quantized_type type) {
     return (x_form){.offset = type == CK_INT4 ? 8 : 0, .halves = ck_is_4_bit(type), .wide = !ck_is_4_bit(type)};
 }
@@ -304,7 +306,8 @@ typedef struct {
 static void product_task(void *context, size_t index) {
     const product *a = context;
     size_t row = index % a->chunks * a->chunk, rows = least(a->chunk, a->m - row), tallest = a->kernels->rows;
-    size_t tiles = (rows + tallest - 1) / tallest, panel = index / a->chunks * a->group, end = least(panel + a->group, (a->n + CK_PANEL - 1) / CK_PANEL);
+    size_t tiles = (rows + tallest - 1) / tallest;
+    size_t panel = index / a->chunks * a->group, end = least(panel + a->group, (a->n + CK_PANEL - 1) / CK_PANEL);
     for (; panel < end; panel++) {
         size_t column = panel * CK_PANEL, exist = least(CK_PANEL, a->n - column);
         float init[CK_PANEL] = {0}, whole[TILE_ROWS * CK_PANEL];

@@ -1,3 +1,4 @@
+internal import CKernels
 public import JSON
 
 /// A checkpoint on disk, whatever its format: its configuration, its companions and its tensors under Hugging Face names.
@@ -45,6 +46,19 @@ public final class Checkpoint: TensorProvider, Sendable {
             throw CheckpointError(path: path, tensor: name, message: "a buffer of \(buffer.count) bytes, expected \(size)")
         }
         try source.read(tensor, rows: rows, as: type, into: buffer)
+    }
+
+    /// Copies rows of a tensor that has a `blockType`, a matrix, as blocks; `buffer` has exactly their size.
+    public func readBlocks(_ name: String, rows: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+        guard let tensor = tensor(named: name), let type = tensor.blockType.map(ck_block_type.init(rawValue:)) else {
+            throw CheckpointError(path: path, tensor: name, message: "there is no such tensor, or it does not consist of blocks")
+        }
+        let size = rows.count * tensor.rowLength / ck_block_weights(type) * ck_block_bytes(type)
+        guard rows.lowerBound >= 0, rows.upperBound <= tensor.rowCount, buffer.count == size else {
+            throw CheckpointError(
+                path: path, tensor: name, message: "rows \(rows) of \(tensor.rowCount) into \(buffer.count) bytes, expected \(size)")
+        }
+        try source.readBlocks(tensor, rows: rows, into: buffer)
     }
 }
 

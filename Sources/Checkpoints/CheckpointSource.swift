@@ -13,8 +13,17 @@ protocol CheckpointSource: Sendable {
     /// As `TensorProvider.read`; the tensor is one of `tensors`, the rows lie within it and the buffer has their size.
     func read(_ tensor: TensorInfo, rows: Range<Int>, as type: ElementType, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError)
 
+    /// As `Checkpoint.readBlocks`; asked only of sources whose tensors have a `blockType`.
+    func readBlocks(_ tensor: TensorInfo, rows: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError)
+
     /// The bytes of one of `companionNames`.
     func companion(_ name: String) throws(CheckpointError) -> [UInt8]
+}
+
+extension CheckpointSource {
+    func readBlocks(_ tensor: TensorInfo, rows: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+        throw CheckpointError(path: tensor.name, message: "does not consist of blocks")
+    }
 }
 
 /// How a checkpoint lies on disk.

@@ -19,6 +19,8 @@ public struct TensorInfo: Sendable, Equatable {
     public let storage: String
     /// The exact element type on disk; nil when it is none of the three (block-quantised, integers).
     public let type: ElementType?
+    /// ggml's number of the type (`ck_block_type`) of a tensor that lies on disk as blocks of quantised weights, which `Checkpoint.readBlocks` gives.
+    public let blockType: UInt32?
     /// The number of elements.
     public let count: Int
     /// The elements of one row: the product of all dimensions but the first.
@@ -28,11 +30,12 @@ public struct TensorInfo: Sendable, Equatable {
     public var rowCount: Int { shape.first ?? 1 }
 
     /// A tensor of that shape, whose product must fit an `Int`.
-    public init(name: String, shape: [Int], storage: String, type: ElementType?) {
+    public init(name: String, shape: [Int], storage: String, type: ElementType?, blockType: UInt32? = nil) {
         self.name = name
         self.shape = shape
         self.storage = storage
         self.type = type
+        self.blockType = blockType
         self.rowLength = shape.dropFirst().reduce(1, *)
         self.count = (shape.first ?? 1) * rowLength
     }

@@ -44,6 +44,25 @@ extension GGUFFile {
         }
     }
 
+    /// The blocks of rows as the file has them, for a type of `ck_block_type`, into `buffer` of exactly their size.
+    ///
+    /// Throws as `read(_:rows:into:)` does.
+    public func readBlocks(_ tensor: GGUFTensor, rows: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws(GGUFError) {
+        let type = tensor.type, perRow = tensor.rowLength / type.blockWeights, blocks = rows.count * perRow
+        precondition(rows.lowerBound >= 0 && rows.upperBound <= tensor.rowCount, "rows \(rows) of a tensor of \(tensor.rowCount)")
+        precondition(buffer.count == blocks * type.blockBytes, "a buffer of \(buffer.count) bytes for \(blocks) blocks of \(type.blockBytes)")
+        guard let start = buffer.baseAddress, blocks > 0 else { return }
+        func failure(_ message: String) -> GGUFError {
+            GGUFError(path: path, place: "tensor \(quoted(tensor.name.utf8))", message: message)
+        }
+        if let problem = mapping.read(at: tensor.offset + rows.lowerBound * perRow * type.blockBytes, into: buffer) { throw failure(problem) }
+        let bad = ck_first_nonfinite_block(ck_block_type(type.rawValue), start.assumingMemoryBound(to: UInt8.self), blocks)
+        guard bad == blocks else {
+            let row = rows.lowerBound + bad / perRow
+            throw failure("row \(row), block \(bad % perRow) has a scale that is infinite or not a number: the file is damaged")
+        }
+    }
+
     /// Blocks to numbers; the index of a block with a scale that is not finite, if there is one.
     private func dequantize(_ bytes: UnsafeMutableRawBufferPointer, _ type: GGMLType, _ blocks: Int, into out: UnsafeMutablePointer<Float>) -> Int? {
         let start = bytes.baseAddress!

@@ -47,6 +47,8 @@ extension Qwen2Model {
                     ck_unpack_row(bits, packed.bf16, Int(token), hidden)
                     ck_bf16_to_f32(x + row * hidden, bits, hidden)
                 }
+            } else if let quantized = embedding.quantized {
+                quantized.copyRow(Int(token), into: x + row * hidden)
             } else if let values = embedding.values {
                 (x + row * hidden).update(from: values.floats + Int(token) * hidden, count: hidden)
             }
@@ -127,7 +129,7 @@ extension Qwen2Model {
     private func put(_ x: UnsafePointer<Float>, _ count: Int, into store: UnsafeMutableRawPointer, at offset: Int) {
         switch computeType {
         case .float32: (store.assumingMemoryBound(to: Float.self) + offset).update(from: x, count: count)
-        case .bfloat16: ck_f32_to_bf16(store.assumingMemoryBound(to: UInt16.self) + offset, x, count)
+        case .bfloat16, .int8, .int4: ck_f32_to_bf16(store.assumingMemoryBound(to: UInt16.self) + offset, x, count)
         }
     }
 }

@@ -1,7 +1,7 @@
 import CKernels
 import COpenBLAS
 
-/// The products of a linear layer, in either compute type. `x` is the matrix input (BF16 or FP32 by `type`), `y` and all gradients are FP32.
+/// The products of a linear layer, in every compute type. `x` is the matrix input (BF16 or FP32 by `type`), `y` and all gradients are FP32.
 struct Linear {
     let type: ComputeType
 
@@ -10,6 +10,8 @@ struct Linear {
         let (n, k) = (weight.rowCount, weight.rowLength)
         if let packed = weight.packed {
             ck_matmul(y, n, x.assumingMemoryBound(to: UInt16.self), rows, k, packed.bf16, n, bias?.values?.floats, 0)
+        } else if let quantized = weight.quantized {
+            quantized.multiply(x, rows: rows, bias: bias?.values?.floats, into: y)
         } else if let values = weight.values {
             if let bias = bias?.values { for row in 0..<rows { (y + row * n).update(from: bias.floats, count: n) } }
             sgemm(

@@ -10,7 +10,9 @@ public final class Parameter {
 
     /// A matrix in `bfloat16`: panels of BF16, see ck_matmul.h.
     let packed: AlignedBuffer?
-    /// The FP32 numbers the forward reads: every parameter in `float32`; in `bfloat16` the vectors, rounded to BF16.
+    /// A matrix in `int8` and `int4`.
+    let quantized: QuantizedMatrix?
+    /// The FP32 numbers the forward reads: every parameter in `float32`; otherwise the vectors, rounded to BF16.
     let values: AlignedBuffer?
     /// FP32 weights that the optimizer moves; in `float32` the same memory as `values`.
     let masterBuffer: AlignedBuffer?
@@ -18,14 +20,15 @@ public final class Parameter {
 
     private let type: ComputeType
 
-    init(name: String, shape: [Int], type: ComputeType, trainable: Bool) {
+    init(name: String, shape: [Int], type: ComputeType, trainable: Bool, quantized: QuantizedMatrix? = nil) {
         self.name = name
         self.type = type
         self.shape = shape
         let count = shape.reduce(1, *)
         let isPacked = type == .bfloat16 && shape.count == 2
         packed = isPacked ? AlignedBuffer(bf16: ck_packed_count(shape[0], shape[1])) : nil
-        values = isPacked ? nil : AlignedBuffer(floats: count)
+        self.quantized = quantized
+        values = isPacked || quantized != nil ? nil : AlignedBuffer(floats: count)
         masterBuffer = !trainable ? nil : type == .float32 ? values : AlignedBuffer(floats: count)
         gradientBuffer = trainable ? AlignedBuffer(floats: count) : nil
     }
@@ -54,8 +57,12 @@ public final class Parameter {
     }
 
     /// Takes the weights from a checkpoint, a slice of rows at a time.
-    func load(from source: some TensorProvider) throws(CheckpointError) {
+    func load(from source: Checkpoint) throws(CheckpointError) {
         let slice = sliceRows
+        if let quantized {
+            try quantized.load(from: source, slice: slice)
+            return
+        }
         if let masterBuffer {
             for first in stride(from: 0, to: rowCount, by: slice) {
                 let rows = first..<min(first + slice, rowCount)
@@ -77,7 +84,7 @@ public final class Parameter {
                 (values.floats + first * rowLength).update(from: buffer.floats, count: elements)
             }
         }
-        if self.type == .bfloat16, let values { ck_round_to_bf16(values.floats, values.floats, count) }
+        if self.type != .float32, let values { ck_round_to_bf16(values.floats, values.floats, count) }
     }
 
     /// Whole panels of rows, about four megabytes of them.
@@ -87,6 +94,8 @@ public final class Parameter {
     func read(rows: Range<Int>, into out: UnsafeMutablePointer<Float>) {
         if let exact = masterBuffer ?? values {
             out.update(from: exact.floats + rows.lowerBound * rowLength, count: rows.count * rowLength)
+        } else if let quantized {
+            for (i, index) in rows.enumerated() { quantized.copyRow(index, into: out + i * rowLength) }
         } else if let packed {
             withUnsafeTemporaryAllocation(of: UInt16.self, capacity: rowLength) { row in
                 guard let bits = row.baseAddress else { return }

@@ -29,6 +29,9 @@ public final class Qwen2Model {
     ///   - trainable: keeps FP32 master weights and gradients beside the weights: 8 more bytes a parameter in `bfloat16`, 4 in `float32`.
     /// - Throws: `CheckpointError` for a configuration or tensor that is missing, of the wrong shape, or not read yet.
     public init(_ checkpoint: Checkpoint, computeType: ComputeType = .bfloat16, trainable: Bool = false) throws(CheckpointError) {
+        guard computeType.isTrainable || !trainable else {
+            throw CheckpointError(path: checkpoint.path, message: "cannot be trained in \(computeType.rawValue): use bfloat16 or float32")
+        }
         let configuration = try Qwen2Configuration(checkpoint.config, path: checkpoint.path)
         self.configuration = configuration
         self.computeType = computeType
@@ -69,8 +72,20 @@ public final class Qwen2Model {
             guard found.shape == shape else {
                 throw CheckpointError(path: checkpoint.path, tensor: name, message: "has shape \(found.shape), expected \(shape) by config.json")
             }
+            guard !computeType.isQuantized || shape.count == 1 || shape[1] % Int(CK_QUANTIZED_BLOCK) == 0 else {
+                throw CheckpointError(
+                    path: checkpoint.path, tensor: name,
+                    message: "has rows of \(shape[1]), \(computeType.rawValue) needs a multiple of \(CK_QUANTIZED_BLOCK): use bfloat16 or float32")
+            }
         }
-        let made = expected.map { Parameter(name: $0.name, shape: $0.shape, type: computeType, trainable: trainable) }
+        let made = expected.enumerated().map { index, weight in
+            let isVocabulary = index == embeddingIndex || index == headIndex
+            let bits = computeType == .int4 && !isVocabulary ? 4 : 8
+            let tensor = computeType.isQuantized && weight.shape.count == 2 ? checkpoint.tensor(named: weight.name) : nil
+            return Parameter(
+                name: weight.name, shape: weight.shape, type: computeType, trainable: trainable,
+                quantized: tensor.map { QuantizedMatrix($0, bits: bits) })
+        }
         for parameter in made { try parameter.load(from: checkpoint) }
         embedding = made[embeddingIndex]
         norm = made[normIndex]
@@ -81,6 +96,11 @@ public final class Qwen2Model {
 
     /// Whether the model keeps master weights and gradients.
     public var isTrainable: Bool { embedding.gradientBuffer != nil }
+
+    /// Bytes of the weights that the forward pass reads.
+    public var weightBytes: Int {
+        parameters.reduce(0) { $0 + (($1.packed ?? $1.quantized?.buffer ?? $1.values)?.byteCount ?? 0) }
+    }
 
     /// Spreads every operation over `count` threads; `nil` takes the CPUs that this process may use. Returns the number.
     @discardableResult

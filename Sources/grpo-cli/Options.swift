@@ -12,7 +12,7 @@ struct ModelOptions: ParsableArguments {
     @Argument(help: "A checkpoint directory, a .gguf file or a packed export.")
     var model: String
 
-    @Option(help: "What the products compute in: bfloat16 or float32.")
+    @Option(help: "What the products compute in: bfloat16, float32, int8 or int4.")
     var dtype: ComputeType = .bfloat16
 
     @OptionGroup var threads: ThreadOptions

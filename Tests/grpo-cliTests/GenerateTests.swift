@@ -95,10 +95,13 @@ import Testing
         #expect(try sea("--ignore-eos", "--max-new-tokens", "1000")[0]["ids"]?.array?.count == 125)
     }
 
-    @Test func bothComputeTypesRun() throws {
+    @Test func everyComputeTypeRuns() throws {
         let (exact, half) = (try sea("--dtype", "float32")[0], try sea("--dtype", "bfloat16")[0])
         #expect(exact["logprobs"] != half["logprobs"])
         #expect(abs((exact["logprobs"]?.array?[0].double ?? 0) - (half["logprobs"]?.array?[0].double ?? 1)) < 0.05)
+        let (int8, int4) = (try sea("--dtype", "int8")[0], try sea("--dtype", "int4")[0])
+        #expect(int8["logprobs"] != half["logprobs"] && int8["logprobs"] != int4["logprobs"])
+        #expect(abs((exact["logprobs"]?.array?[0].double ?? 0) - (int8["logprobs"]?.array?[0].double ?? 1)) < 0.1)
     }
 
     /// The model has no template of its own: a prompt becomes a user's turn in plain ChatML, whose marks its tokenizer knows.

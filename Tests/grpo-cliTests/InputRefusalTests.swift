@@ -90,6 +90,7 @@ import Testing
         expectRefusal(try train("--learning_rat", "1"), status: 64, "unknown key 'learning_rat'", "'learning_rate'")
         expectRefusal(try train("--learning-rate", "fast"), status: 64, "learning_rate", "'fast'", "expected a number")
         expectRefusal(try train("--learning-rate", "-1"), status: 64, "learning_rate", "'-1'", "at least 0")
+        expectRefusal(try train("--dtype", "int8"), "dtype is int8, which cannot be trained", "expected bfloat16 or float32")
         expectRefusal(try train("--threads", "0"), status: 64, "--threads is 0")
         expectRefusal(try workspace.run("train", "run.yaml"), status: 64, "'run.yaml'", "--key value")
         expectRefusal(try workspace.run("train"), "model_name_or_path is missing")

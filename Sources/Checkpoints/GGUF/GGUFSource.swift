@@ -39,7 +39,10 @@ final class GGUFSource: CheckpointSource {
         stored = try model.tensors(in: file, embedding)
         config = model.json(vocabularySize: embedding.vocabularySize, tied: embedding.head == nil)
         tensors = stored.map { name, tensor in
-            TensorInfo(name: name, shape: tensor.shape, storage: tensor.type.name, type: ElementType(tensor.type))
+            let hasBlocks = tensor.shape.count == 2 && ck_block_bytes(ck_block_type(tensor.type.rawValue)) > 0
+            return TensorInfo(
+                name: name, shape: tensor.shape, storage: tensor.type.name, type: ElementType(tensor.type),
+                blockType: hasBlocks ? tensor.type.rawValue : nil)
         }
         .sorted { TensorInfo.precedes($0.name, $1.name) }
         companionNames = try GGUFTokenizer.companionNames(metadata, vocabularySize: embedding.vocabularySize)
@@ -71,6 +74,11 @@ final class GGUFSource: CheckpointSource {
                 path: file.path, tensor: tensor.name,
                 message: "\(overflowed) numbers are beyond float16's range of 65504: take bfloat16 or float32")
         }
+    }
+
+    func readBlocks(_ tensor: TensorInfo, rows: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+        guard let stored = stored[tensor.name] else { throw CheckpointError(path: file.path, tensor: tensor.name, message: "no such tensor") }
+        do { try file.readBlocks(stored, rows: rows, into: buffer) } catch { throw CheckpointError(error) }
     }
 
     /// Numbers to an element type; returns how many finite ones became infinite.

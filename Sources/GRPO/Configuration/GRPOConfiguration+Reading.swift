@@ -1,3 +1,4 @@
+internal import Qwen2
 internal import Yams
 
 extension GRPOConfiguration {
@@ -83,6 +84,9 @@ extension GRPOConfiguration {
     public func validate(requiring names: [String] = []) throws(ConfigurationError) {
         for field in Self.fields where names.contains(field.name) && ["null", "[]"].contains(field.yaml(self)) {
             throw ConfigurationError(message: "\(field.name) is missing: give the \(field.help) (--\(field.name) or in the YAML file)")
+        }
+        guard dtype.isTrainable else {
+            throw ConfigurationError(message: "dtype is \(dtype.rawValue), which cannot be trained, only used: expected bfloat16 or float32")
         }
         if let weights = rewardWeights, weights.count != rewardFunctions.count {
             throw ConfigurationError(

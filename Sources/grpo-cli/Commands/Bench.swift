@@ -69,10 +69,10 @@ struct Bench: ParsableCommand {
         return Array(ids.prefix(count))
     }
 
-    private func result(_ measure: Measure, sequences: Int, tokens: Int, seconds: [Double], _ shape: Qwen2Configuration) -> BenchResult {
+    private func result(_ measure: Measure, sequences: Int, tokens: Int, seconds: [Double], weightBytes: Int) -> BenchResult {
         BenchResult(
             measure: measure.rawValue, sequences: sequences, tokens: tokens, dtype: model.dtype.rawValue, seconds: seconds,
-            weightBytes: shape.parameterCount * (model.dtype == .bfloat16 ? 2 : 4))
+            weightBytes: weightBytes)
     }
 
     private func prefill(_ text: TextModel, _ limits: MachineLimits) throws -> BenchResult {
@@ -81,7 +81,7 @@ struct Bench: ParsableCommand {
         let request = GenerationRequest(prompt: try prompt(512, text))
         let seconds = timed { _ = text.model.generate([request], parameters) }
         let shape = text.model.configuration
-        var result = result(.prefill, sequences: 1, tokens: 512, seconds: seconds, shape)
+        var result = result(.prefill, sequences: 1, tokens: 512, seconds: seconds, weightBytes: text.model.weightBytes)
         // The head sees the last token only.
         let head = shape.vocabularySize * shape.hiddenSize
         let body = shape.parameterCount - head * (shape.tiesEmbeddings ? 1 : 2)
@@ -102,7 +102,8 @@ struct Bench: ParsableCommand {
             _ = text.model.generate([request], parameters, progress: { _ in if begun == nil { begun = .now } })
             seconds.append((ContinuousClock.now - (begun ?? .now)) / .seconds(1))
         }
-        var result = result(.decode, sequences: sequences, tokens: steps * sequences, seconds: Array(seconds.dropFirst()), text.model.configuration)
+        var result = result(
+            .decode, sequences: sequences, tokens: steps * sequences, seconds: Array(seconds.dropFirst()), weightBytes: text.model.weightBytes)
         result.shareOfBandwidth = Double(result.weightBytes * steps) / result.median / limits.bandwidth
         return result
     }
@@ -124,8 +125,8 @@ struct Bench: ParsableCommand {
         for _ in 0...repeats { steps.append(try trainer.step()) }
         steps.removeFirst()
         var result = result(
-            measure, sequences: 8 * prompts, tokens: 64 * 8 * prompts, seconds: steps.compactMap { $0["step_time"]?.double }, text.model.configuration
-        )
+            measure, sequences: 8 * prompts, tokens: 64 * 8 * prompts, seconds: steps.compactMap { $0["step_time"]?.double },
+            weightBytes: text.model.weightBytes)
         result.phases = ["generate", "forward", "backward", "optimizer"].map { phase in
             (phase, steps.compactMap { $0["time/\(phase)"]?.double }.sorted()[steps.count / 2])
         }

@@ -1,0 +1,69 @@
+import CKernels
+import Checkpoints
+
+/// A matrix of 8-bit or 4-bit weights in blocks of 32 columns, packed for `ck_matmul_quantized`.
+struct QuantizedMatrix {
+    let type: ck_quantized_type
+    let buffer: AlignedBuffer
+    private let tensor: TensorInfo
+    /// The type of the checkpoint's blocks, where they are taken as they are; otherwise its numbers are quantised.
+    private let blockType: ck_block_type?
+
+    /// Memory for a tensor's weights in at most 8 or 4 bits. A checkpoint's own blocks are kept, whatever their width below that, so that nothing is
+    /// rounded twice: all but Q6_K (whose scales serve 16 columns) give exactly their weights.
+    init(_ tensor: TensorInfo, bits: Int) {
+        self.tensor = tensor
+        let stored = tensor.blockType.map(ck_block_type.init(rawValue:))
+        if let stored, bits == 8 || Self.isFourBits(ck_quantized_type_of(stored)) {
+            blockType = stored
+            type = ck_quantized_type_of(stored)
+        } else {
+            blockType = nil
+            type = bits == 8 ? CK_INT8 : CK_INT4
+        }
+        buffer = AlignedBuffer(byteCount: ck_quantized_bytes(type, tensor.rowCount, tensor.rowLength))
+    }
+
+    private var rowCount: Int { tensor.rowCount }
+
+    private var rowLength: Int { tensor.rowLength }
+
+    private static func isFourBits(_ type: ck_quantized_type) -> Bool { type == CK_INT4 || type == CK_INT4_MIN }
+
+    /// Takes the weights from the checkpoint, `slice` rows (a multiple of 16) at a time.
+    func load(from checkpoint: Checkpoint, slice: Int) throws(CheckpointError) {
+        // BF16 stays as it is, everything else is exact in FP32.
+        let numbers: ElementType = tensor.type == .bfloat16 ? .bfloat16 : .float32
+        let rowBytes = blockType.map { rowLength / ck_block_weights($0) * ck_block_bytes($0) } ?? rowLength * numbers.byteCount
+        let scratch = AlignedBuffer(byteCount: slice * rowBytes)
+        var refused = 0
+        for first in stride(from: 0, to: rowCount, by: slice) {
+            let rows = first..<min(first + slice, rowCount)
+            let bytes = UnsafeMutableRawBufferPointer(start: scratch.pointer, count: rows.count * rowBytes)
+            if let blockType {
+                try checkpoint.readBlocks(tensor.name, rows: rows, into: bytes)
+                let blocks = scratch.pointer.assumingMemoryBound(to: UInt8.self)
+                refused += ck_pack_blocks(buffer.pointer, blockType, blocks, first, rows.count, rowLength)
+            } else {
+                try checkpoint.read(tensor.name, rows: rows, as: numbers, into: bytes)
+                let kernel = numbers == .bfloat16 ? CK_BF16 : CK_F32
+                refused += ck_quantize_rows(buffer.pointer, type, scratch.pointer, kernel, first, rows.count, rowLength)
+            }
+        }
+        guard refused == 0 else {
+            throw CheckpointError(
+                path: checkpoint.path, tensor: tensor.name,
+                message: "\(refused) blocks have weights that are infinite, not a number or too large for FP16 scales: use bfloat16 or float32")
+        }
+    }
+
+    /// y[rows][rowCount] = x[rows][rowLength] (BF16) times the matrix, transposed, plus a bias.
+    func multiply(_ x: UnsafeRawPointer, rows: Int, bias: UnsafePointer<Float>?, into y: UnsafeMutablePointer<Float>) {
+        ck_matmul_quantized(y, rowCount, x, CK_BF16, rows, rowLength, buffer.pointer, type, rowCount, bias)
+    }
+
+    /// One row as FP32.
+    func copyRow(_ row: Int, into out: UnsafeMutablePointer<Float>) {
+        ck_unpack_quantized_row(out, CK_F32, buffer.pointer, type, row, rowLength)
+    }
+}
