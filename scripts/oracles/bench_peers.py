@@ -29,13 +29,16 @@ MEASURES = {
                                                                   ("transformers", "transformers", "bfloat16", "decode", "8")]),
     "decode, 32 sequences": (["--only", "decode"], ("decode", 32), [("llama.cpp", "llama", "bf16", "decode", "32"),
                                                                     ("transformers", "transformers", "bfloat16", "decode", "32")]),
+    "prefill of 512, int8": (["--only", "prefill", "--dtype", "int8"], ("prefill", 1), [("llama.cpp Q8_0", "llama", "q8_0", "prefill", "1")]),
+    "decode, 1 sequence, int8": (["--only", "decode", "--dtype", "int8"], ("decode", 1), [("llama.cpp Q8_0", "llama", "q8_0", "decode", "1")]),
+    "decode, 1 sequence, int4": (["--only", "decode", "--dtype", "int4"], ("decode", 1), [("llama.cpp Q4_0", "llama", "q4_0", "decode", "1")]),
     "GRPO step, 8 x 64 tokens": (["--only", "train_step"], ("train_step", 8), [("TRL float32", "trl", "fp32", "1", "40"), ("TRL default", "trl", "default", "1", "40"),
                                                                               ("TRL all bfloat16", "trl", "pure-bf16", "1", "40")]),
     "GRPO step, 32 x 64 tokens, prompts of 300": (["--only", "train_step_long"], ("train_step_long", 32), [("TRL float32", "trl", "fp32", "4", "300"),
                                                                                                          ("TRL default", "trl", "default", "4", "300")]),
     "start to first token": (None, None, [("llama.cpp", "llama", "bf16", "start", "1"), ("transformers", "transformers", "bfloat16", "start", "1")]),
 }
-LLAMA_TYPES = {"bf16": 32, "f32": 0}  # llama.cpp's numbers of file types
+LLAMA_TYPES = {"bf16": 32, "f32": 0, "q8_0": 7, "q4_0": 2}  # llama.cpp's numbers of file types
 
 
 def llama(gguf, kind, measure, sequences):
