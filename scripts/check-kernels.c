@@ -263,7 +263,11 @@ static void exercise(size_t rows, size_t n) {
     ck_adamw_step step = {1e-3, 0.9, 0.999, 1e-8, 0.01, 1, 0.1, 0.001};
     float *m = array(rows * n, sizeof *m), *v = array(rows * n, sizeof *v);
     memset(m, 0, rows * n * sizeof *m), memset(v, 0, rows * n * sizeof *v);
-    ck_adamw(a, m, v, b, rows * n, step), (void)ck_sum_of_squares(a, rows * n);
+    uint16_t *high = array(ck_packed_count(rows, n), sizeof *high), *low = array(rows * n, sizeof *low);
+    ck_master whole = {.values = a, .rows = rows, .columns = n}, split = {.packed = high, .low = low, .rows = rows, .columns = n};
+    ck_master_write(split, a, 0, rows), ck_adamw(whole, m, v, b, step), ck_adamw(split, m, v, b, step);
+    ck_master_read(split, a, rows - 1, 1), (void)ck_sum_of_squares(a, rows * n);
+    free(high), free(low);
     free(a), free(b), free(c), free(weight), free(sums), free(logprob), free(entropy), free(half), free(packed), free(ids);
     free(uniforms), free(table), free(m), free(v);
 }

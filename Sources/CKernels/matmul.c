@@ -15,22 +15,21 @@ enum {
     PANEL = CK_PANEL,
     TILE_ROWS = CK_TILE_ROWS,
     CHUNK_ROWS = 120,   // rows of x that stay in the L2 cache while panels stream by
-    BLOCK_K = 256,      // columns of x, likewise; so much of a panel stays in the first-level cache while the rows pass it
-    TALL_ROWS = 24,     // from here on it pays to expand a panel for all rows that pass it
-    STRIP = 40960,      // fewer rows take more columns at once: elements of x
+    BLOCK_K = 512,      // columns of x, likewise; so much of a panel stays in the first-level cache while the rows pass it
     GROUP_PANELS = 64,  // panels a task, at most
     TURNED_PANELS = 16, // panels that are turned at once, at most, for the second-level cache
     MOST_PANELS = 8,    // panels a tile, at most
 };
 
 // A tile: y[rows][panels * 16] from x, laid out by left.h, and `panels` panels that lie `stride` elements apart, starting from init (row stride
-// ldi, 0 for one row that serves all). `w` is packed BF16, or FP32 for the tiles of expanded panels: [column][16].
+// ldi, 0 for one row that serves all).
 typedef struct {
     float *y;
     size_t ldy;
     const float *init;
     size_t ldi;
-    const void *x, *w;
+    const void *x;
+    const uint16_t *w;
     size_t stride, pairs;
     const char *next;  // what to prefetch, `next_step` bytes a pair of columns
     size_t next_step;
@@ -93,20 +92,6 @@ CK_TARGET_AVX2 CK_INLINE void tile_avx2(tile t, int rows, int panels) {
     CK_TILE_END(8, _mm256_storeu_ps)
 }
 
-// Panels expanded to FP32, for many rows: the fewest instructions a multiply-add.
-CK_TARGET_AVX2 CK_INLINE void tile_avx2tall(tile t, int rows, int panels) {
-    CK_TILE_BEGIN(__m256, 8, _mm256_loadu_ps)
-    const float *x = t.x, *w = t.w;
-#pragma clang loop unroll_count(2)
-    for (size_t j = 0; j < 2 * t.pairs; j++, w += PANEL, x += rows)
-#pragma clang loop unroll(full)
-        for (int r = 0; r < rows; r++)
-#pragma clang loop unroll(full)
-            for (int v = 0; v < vectors; v++)
-                sum[r][v] = _mm256_fmadd_ps(_mm256_broadcast_ss(x + r), _mm256_loadu_ps(w + (size_t)(v / 2) * t.stride + v % 2 * 8), sum[r][v]);
-    CK_TILE_END(8, _mm256_storeu_ps)
-}
-
 CK_TARGET_AVX512 CK_INLINE void tile_avx512(tile t, int rows, int panels) {
     CK_TILE_BEGIN(__m512, 16, _mm512_loadu_ps)
     const __m512i high = _mm512_set1_epi32((int)0xFFFF0000);
@@ -124,19 +109,6 @@ CK_TARGET_AVX512 CK_INLINE void tile_avx512(tile t, int rows, int panels) {
                 for (int r = 0; r < rows; r++) sum[r][v] = _mm512_fmadd_ps(_mm512_set1_ps(x[r]), weight, sum[r][v]);
             }
     }
-    CK_TILE_END(16, _mm512_storeu_ps)
-}
-
-CK_TARGET_AVX512 CK_INLINE void tile_avx512tall(tile t, int rows, int panels) {
-    CK_TILE_BEGIN(__m512, 16, _mm512_loadu_ps)
-    const float *x = t.x, *w = t.w;
-    for (size_t j = 0; j < 2 * t.pairs; j++, w += PANEL, x += rows)
-#pragma clang loop unroll(full)
-        for (int v = 0; v < vectors; v++) {
-            __m512 weight = _mm512_loadu_ps(w + (size_t)v * t.stride);
-#pragma clang loop unroll(full)
-            for (int r = 0; r < rows; r++) sum[r][v] = _mm512_fmadd_ps(_mm512_set1_ps(x[r]), weight, sum[r][v]);
-        }
     CK_TILE_END(16, _mm512_storeu_ps)
 }
 
@@ -178,11 +150,7 @@ typedef struct {
     kernel wide[TILE_ROWS + 1];    // by rows, `panels[rows]` panels at once
     kernel narrow[TILE_ROWS + 1];  // by rows, one panel
     size_t panels[TILE_ROWS + 1];
-} shapes;
-
-typedef struct {
-    shapes packed, tall;
-    int has_tall;  // whether many rows take expanded panels
+    size_t rows;  // a tile's rows, at most
     int multiplies_bf16;
 } instruction_set;
 
@@ -195,27 +163,20 @@ CK_SHAPES(avx2, CK_TARGET_AVX2, 4, 2, 2, 1, 1, 1)
 CK_SHAPE(avx2, CK_TARGET_AVX2, 1, 1)
 CK_SHAPE(avx2, CK_TARGET_AVX2, 2, 1)
 CK_SHAPE(avx2, CK_TARGET_AVX2, 3, 1)
-CK_SHAPES(avx2tall, CK_TARGET_AVX2, 1, 1, 1, 1, 1, 1)
 CK_SHAPES(avx512, CK_TARGET_AVX512, 8, 4, 4, 4, 4, 4)
 CK_SHAPES(avx512, CK_TARGET_AVX512, 1, 1, 1, 1, 1, 1)
-CK_SHAPES(avx512tall, CK_TARGET_AVX512, 4, 4, 4, 4, 4, 4)
-CK_SHAPES(avx512tall, CK_TARGET_AVX512, 1, 1, 1, 1, 1, 1)
 CK_SHAPES(avx512bf16, CK_TARGET_AVX512BF16, 8, 4, 4, 4, 4, 4)
 CK_SHAPES(avx512bf16, CK_TARGET_AVX512BF16, 1, 1, 1, 1, 1, 1)
-#define CK_FOUR(isa) {0, isa##_1x4, isa##_2x4, isa##_3x4, isa##_4x4, isa##_5x4, isa##_6x4}
 #define CK_EIGHT(isa) {0, isa##_1x8, isa##_2x4, isa##_3x4, isa##_4x4, isa##_5x4, isa##_6x4}
 #endif
 
+// Six rows need more than AVX2's sixteen registers: 65 GFLOP/s on a core where five reach 94.
 static const instruction_set by_isa[] = {
-    {.packed = {CK_NARROW(scalar), CK_NARROW(scalar), CK_ONE_EACH}},
+    {CK_NARROW(scalar), CK_NARROW(scalar), CK_ONE_EACH, 6, 0},
 #if defined(__x86_64__)
-    {.packed = {{0, avx2_1x4, avx2_2x2, avx2_3x2, avx2_4x1, avx2_5x1, avx2_6x1}, CK_NARROW(avx2), {0, 4, 2, 2, 1, 1, 1}},
-     .tall = {CK_NARROW(avx2tall), CK_NARROW(avx2tall), CK_ONE_EACH},
-     .has_tall = 1},
-    {.packed = {CK_EIGHT(avx512), CK_NARROW(avx512), {0, 8, 4, 4, 4, 4, 4}},
-     .tall = {CK_FOUR(avx512tall), CK_NARROW(avx512tall), {0, 4, 4, 4, 4, 4, 4}},
-     .has_tall = 1},
-    {.packed = {CK_EIGHT(avx512bf16), CK_NARROW(avx512bf16), {0, 8, 4, 4, 4, 4, 4}}, .multiplies_bf16 = 1},
+    {{0, avx2_1x4, avx2_2x2, avx2_3x2, avx2_4x1, avx2_5x1}, CK_NARROW(avx2), {0, 4, 2, 2, 1, 1}, 5, 0},
+    {CK_EIGHT(avx512), CK_NARROW(avx512), {0, 8, 4, 4, 4, 4, 4}, 6, 0},
+    {CK_EIGHT(avx512bf16), CK_NARROW(avx512bf16), {0, 8, 4, 4, 4, 4, 4}, 6, 1},
 #endif
 };
 
@@ -259,7 +220,7 @@ static void ragged(kernel narrow, tile t, size_t rows, size_t columns) {
 }
 
 // Every tile of the strip times `panels` panels that hold `columns` columns (a ragged one comes alone). t.y and t.init point at the strip's first row.
-static void multiply_tiles(const shapes *s, const instruction_set *set, const strip *rows, tile t, size_t panels, size_t columns) {
+static void multiply_tiles(const instruction_set *set, const strip *rows, tile t, size_t panels, size_t columns) {
     const char *x = rows->x;
     size_t width = set->multiplies_bf16 ? 1 : 2;
     for (size_t i = 0; i < rows->tiles; i++) {
@@ -269,31 +230,28 @@ static void multiply_tiles(const shapes *s, const instruction_set *set, const st
         one.init = t.init + first * t.ldi;
         // The panels that follow in memory: half under each of the first two tiles, the second one reads nothing else from there.
         size_t halves = least(rows->tiles, 2);
-        one.next = (const char *)t.w + (i < halves ? panels * t.stride + t.pairs * 2 * PANEL / halves * i : 0) * sizeof(uint16_t);
+        one.next = (const char *)(t.w + (i < halves ? panels * t.stride + t.pairs * 2 * PANEL / halves * i : 0));
         one.next_step = i < halves ? 2 * PANEL * sizeof(uint16_t) / halves : 0;
         one.x = x + first * t.pairs * width * sizeof(float);
         if (columns < panels * PANEL)
-            ragged(s->narrow[count], one, count, columns);
-        else if (panels == s->panels[count])
-            s->wide[count](one);
+            ragged(set->narrow[count], one, count, columns);
+        else if (panels == set->panels[count])
+            set->wide[count](one);
         else
-            for (size_t p = 0; p < panels; p++, one.y += PANEL, one.init += t.init == zeros ? 0 : PANEL) {
-                s->narrow[count](one);
-                one.w = (const char *)one.w + t.stride * (s == &set->tall ? sizeof(float) : sizeof(uint16_t));
-            }
+            for (size_t p = 0; p < panels; p++, one.y += PANEL, one.w += t.stride, one.init += t.init == zeros ? 0 : PANEL) set->narrow[count](one);
     }
 }
 
 // How many panels the strip takes at once.
-static size_t panels_at_once(const shapes *s, const strip *rows) { return s->panels[(rows->rows + rows->tiles - 1) / rows->tiles]; }
+static size_t panels_at_once(const instruction_set *set, const strip *rows) { return set->panels[(rows->rows + rows->tiles - 1) / rows->tiles]; }
 
 // Chunks of rows: as many as CHUNK_ROWS asks for, whole tiles each.
 static size_t chunks_of(size_t m) { return (m + CHUNK_ROWS - 1) / CHUNK_ROWS; }
 
-static strip chunk(size_t m, size_t index, void *x) {
-    size_t tiles = (m + TILE_ROWS - 1) / TILE_ROWS, chunks = chunks_of(m);
-    size_t row = least(m, tiles * index / chunks * TILE_ROWS), end = least(m, tiles * (index + 1) / chunks * TILE_ROWS);
-    return (strip){row, end - row, (end - row + TILE_ROWS - 1) / TILE_ROWS, x};
+static strip chunk(const instruction_set *set, size_t m, size_t index, void *x) {
+    size_t tiles = (m + set->rows - 1) / set->rows, chunks = chunks_of(m);
+    size_t row = least(m, tiles * index / chunks * set->rows), end = least(m, tiles * (index + 1) / chunks * set->rows);
+    return (strip){row, end - row, (end - row + set->rows - 1) / set->rows, x};
 }
 
 // Panels a task: `each` tasks a thread, so that they end together.
@@ -316,14 +274,10 @@ static void product_task(void *context, size_t index) {
     const product *a = context;
     const instruction_set *set = &by_isa[ck_isa()];
     size_t column = index % a->groups * a->group * PANEL, columns = least(a->group * PANEL, a->n - column), stride = ck_panel_count(a->k);
-    strip rows = chunk(a->m, index / a->groups, NULL);
-    int tall = set->has_tall && rows.rows >= TALL_ROWS;
-    size_t block_k = tall ? BLOCK_K : rows.tiles <= 2 ? a->k + a->k % 2 : 512, bytes = strip_bytes(rows.rows, least(block_k, a->k));
-    const shapes *s = tall ? &set->tall : &set->packed;
-    size_t at_once = panels_at_once(s, &rows), step;
-    char *scratch = ck_scratch(bytes + (tall ? at_once * BLOCK_K * PANEL * sizeof(float) : 0));
-    float *expanded = (float *)(void *)(scratch + bytes), *y = a->y + rows.row * a->ldy;
-    rows.x = scratch;
+    strip rows = chunk(set, a->m, index / a->groups, NULL);
+    size_t block_k = rows.tiles <= 2 ? a->k + a->k % 2 : BLOCK_K, at_once = panels_at_once(set, &rows), step;
+    rows.x = ck_scratch(strip_bytes(rows.rows, least(block_k, a->k)));
+    float *y = a->y + rows.row * a->ldy;
     size_t k = 0;
     do {  // also when k is 0: an empty sum
         size_t count = least(block_k, a->k - k);
@@ -334,11 +288,7 @@ static void product_task(void *context, size_t index) {
             const uint16_t *w = a->packed + c / PANEL * stride + k * PANEL;
             tile t = {.y = y + c, .ldy = a->ldy, .init = y + c, .ldi = a->ldy, .w = w, .stride = stride, .pairs = (count + 1) / 2};
             if (k == 0 && !a->accumulate) t.init = a->bias ? a->bias + c : zeros, t.ldi = 0;
-            if (tall) {
-                t.w = expanded, t.stride = BLOCK_K * PANEL;
-                for (size_t p = 0; p < step; p++) ck_panel_expand(expanded + p * t.stride, w + p * stride, t.pairs, w + (step + p) * stride);
-            }
-            multiply_tiles(s, set, &rows, t, step, least(left, step * PANEL));
+            multiply_tiles(set, &rows, t, step, least(left, step * PANEL));
         }
     } while ((k += block_k) < a->k);
 }
@@ -374,30 +324,22 @@ static void product_nn_task(void *context, size_t index) {
     const instruction_set *set = &by_isa[ck_isa()];
     size_t column = index * a->group * PANEL, columns = least(a->group * PANEL, a->k - column), panels = (columns + PANEL - 1) / PANEL;
     size_t bytes = strip_bytes(CHUNK_ROWS, BLOCK_K), size = BLOCK_K * PANEL, step;
-    char *scratch = ck_scratch(bytes + panels * size * sizeof(float));
-    char *turned = scratch + bytes;
-    size_t element = set->has_tall ? sizeof(float) : sizeof(uint16_t);
-    const shapes *s = set->has_tall ? &set->tall : &set->packed;
+    char *scratch = ck_scratch(bytes + panels * size * sizeof(uint16_t));
+    uint16_t *turned = (uint16_t *)(void *)(scratch + bytes);
     size_t n = 0;
     do {
         size_t count = least(BLOCK_K, a->n - n);
-        for (size_t p = 0; p < panels; p++) {
-            void *to = turned + p * size * element;
-            if (set->has_tall)
-                ck_panel_turn_expanded(to, a->packed, n, count, a->k, column + p * PANEL);
-            else
-                ck_panel_turn(to, a->packed, n, count, a->k, column + p * PANEL);
-        }
+        for (size_t p = 0; p < panels; p++) ck_panel_turn(turned + p * size, a->packed, n, count, a->k, column + p * PANEL);
         for (size_t i = 0; i < chunks_of(a->m); i++) {
-            strip rows = chunk(a->m, i, scratch);
-            size_t at_once = panels_at_once(s, &rows);
+            strip rows = chunk(set, a->m, i, scratch);
+            size_t at_once = panels_at_once(set, &rows);
             take_strip(&rows, set, &a->left, n, count);
             for (size_t c = 0; c < columns; c += step * PANEL) {
                 step = at_once * PANEL <= columns - c ? at_once : 1;
                 float *y = a->dx + rows.row * a->k + column + c;
-                tile t = {.y = y, .ldy = a->k, .init = y, .ldi = a->k, .w = turned + c * BLOCK_K * element, .stride = size, .pairs = (count + 1) / 2};
+                tile t = {.y = y, .ldy = a->k, .init = y, .ldi = a->k, .w = turned + c * BLOCK_K, .stride = size, .pairs = (count + 1) / 2};
                 if (n == 0 && !a->accumulate) t.init = zeros, t.ldi = 0;
-                multiply_tiles(s, set, &rows, t, step, least(columns - c, step * PANEL));
+                multiply_tiles(set, &rows, t, step, least(columns - c, step * PANEL));
             }
         }
     } while ((n += BLOCK_K) < a->n);

@@ -9,14 +9,12 @@
 enum { TASK_ELEMENTS = 1 << 16 };
 
 typedef struct {
-    float *master, *m, *v;
+    float *m, *v;
     const float *gradient;
-    size_t count;
-    ck_adamw_step step;
-    double *partial;
-} arrays;
+    const ck_adamw_step *step;
+} adamw;
 
-CK_INLINE void adamw_body(
+CK_INLINE void adamw_step_body(
     float *restrict master, float *restrict m, float *restrict v, const float *restrict gradient, size_t count, const ck_adamw_step *step) {
     const float decay = (float)(1 - step->learning_rate * step->weight_decay), rate = (float)(step->learning_rate / step->correction1);
     const float root = (float)sqrt(step->correction2), epsilon = (float)step->epsilon, scale = (float)step->gradient_scale;
@@ -28,22 +26,27 @@ CK_INLINE void adamw_body(
         master[i] = master[i] * decay - rate * m[i] / (__builtin_elementwise_sqrt(v[i]) / root + epsilon);
     }
 }
-CK_KERNEL(adamw,
+CK_KERNEL(adamw_step,
           (float *restrict master, float *restrict m, float *restrict v, const float *restrict gradient, size_t count, const ck_adamw_step *step),
           (master, m, v, gradient, count, step))
 
-static void adamw_task(void *context, size_t index) {
-    const arrays *a = context;
-    size_t first = index * TASK_ELEMENTS, count = a->count - first < TASK_ELEMENTS ? a->count - first : TASK_ELEMENTS;
-    CK_CALL(adamw)(a->master + first, a->m + first, a->v + first, a->gradient + first, count, &a->step);
+static void adamw_update(void *context, float *weights, size_t first, size_t count) {
+    const adamw *a = context;
+    CK_CALL(adamw_step)(weights, a->m + first, a->v + first, a->gradient + first, count, a->step);
 }
 
-void ck_adamw(float *master, float *first_moment, float *second_moment, const float *gradient, size_t count, ck_adamw_step step) {
-    arrays a = {master, first_moment, second_moment, gradient, count, step, NULL};
-    ck_parallel_for((count + TASK_ELEMENTS - 1) / TASK_ELEMENTS, adamw_task, &a);
+void ck_adamw(ck_master master, float *first_moment, float *second_moment, const float *gradient, ck_adamw_step step) {
+    adamw a = {first_moment, second_moment, gradient, &step};
+    ck_master_update(master, adamw_update, &a);
 }
 
-CK_INLINE void squares_body(const float *x, size_t count, double *sum) {
+typedef struct {
+    const float *x;
+    size_t count;
+    double *partial;
+} squares;
+
+CK_INLINE void squares_sum_body(const float *x, size_t count, double *sum) {
     double lanes[CK_LANES] = {0};
     size_t i = 0;
     for (; i + CK_LANES <= count; i += CK_LANES)
@@ -52,17 +55,17 @@ CK_INLINE void squares_body(const float *x, size_t count, double *sum) {
     *sum = 0;
     for (size_t l = 0; l < CK_LANES; l++) *sum += lanes[l];
 }
-CK_KERNEL(squares, (const float *x, size_t count, double *sum), (x, count, sum))
+CK_KERNEL(squares_sum, (const float *x, size_t count, double *sum), (x, count, sum))
 
 static void squares_task(void *context, size_t index) {
-    const arrays *a = context;
+    const squares *a = context;
     size_t first = index * TASK_ELEMENTS, count = a->count - first < TASK_ELEMENTS ? a->count - first : TASK_ELEMENTS;
-    CK_CALL(squares)(a->gradient + first, count, &a->partial[index]);
+    CK_CALL(squares_sum)(a->x + first, count, &a->partial[index]);
 }
 
 double ck_sum_of_squares(const float *x, size_t count) {
     size_t tasks = (count + TASK_ELEMENTS - 1) / TASK_ELEMENTS;
-    arrays a = {.gradient = x, .count = count, .partial = ck_scratch((tasks + 1) * sizeof(double))};
+    squares a = {.x = x, .count = count, .partial = ck_scratch((tasks + 1) * sizeof(double))};
     ck_parallel_for(tasks, squares_task, &a);
     double sum = 0;
     for (size_t i = 0; i < tasks; i++) sum += a.partial[i];

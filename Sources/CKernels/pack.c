@@ -31,10 +31,30 @@ CK_INLINE void pack_panel_body(uint16_t *restrict panel, const uint16_t *restric
 }
 CK_KERNEL(pack_panel, (uint16_t *restrict panel, const uint16_t *restrict rows, size_t count, size_t k), (panel, rows, count, k))
 
+void ck_panel_pack(uint16_t *panel, const uint16_t *rows, size_t count, size_t k) { CK_CALL(pack_panel)(panel, rows, count, k); }
+
+CK_INLINE void unpack_panel_body(uint16_t *restrict rows, const uint16_t *restrict panel, size_t count, size_t k) {
+    size_t c = 0;
+    if (count == PANEL)
+        for (; c + 2 * CK_SIDE <= k; c += 2 * CK_SIDE)
+            for (size_t half = 0; half < PANEL; half += CK_SIDE) {
+                ck_bits r[CK_SIDE];
+#pragma clang loop unroll(full)
+                for (size_t i = 0; i < CK_SIDE; i++) r[i] = *(const ck_bits *)(const void *)(panel + (c + 2 * i) * PANEL + 2 * half);
+                ck_turn(r);
+#pragma clang loop unroll(full)
+                for (size_t i = 0; i < CK_SIDE; i++) *(ck_bits *)(void *)(rows + (half + i) * k + c) = r[i];
+            }
+    for (size_t r = 0; r < count; r++)
+        for (size_t i = c; i < k; i++) rows[r * k + i] = panel[i / 2 * 2 * PANEL + 2 * r + i % 2];
+}
+CK_KERNEL(unpack_panel, (uint16_t *restrict rows, const uint16_t *restrict panel, size_t count, size_t k), (rows, panel, count, k))
+
+void ck_panel_unpack(uint16_t *rows, const uint16_t *panel, size_t count, size_t k) { CK_CALL(unpack_panel)(rows, panel, count, k); }
+
 typedef struct {
     uint16_t *packed;
     const uint16_t *bf16;
-    const float *f32;
     size_t first, count, n, k;
 } packing;
 
@@ -44,23 +64,12 @@ static void pack_task(void *context, size_t index) {
     for (size_t row = index * TASK_PANELS * PANEL; row < rows && row < (index + 1) * TASK_PANELS * PANEL; row += PANEL) {
         size_t count = rows - row < PANEL ? rows - row : PANEL;
         uint16_t *panel = a->packed + (a->first + row) / PANEL * ck_panel_count(a->k);
-        const uint16_t *from = a->bf16 ? a->bf16 + row * a->k : NULL;
-        if (!from) {
-            uint16_t *rounded = ck_scratch(PANEL * a->k * sizeof(uint16_t));
-            ck_f32_to_bf16(rounded, a->f32 + row * a->k, count * a->k);
-            from = rounded;
-        }
-        CK_CALL(pack_panel)(panel, from, count, a->k);
+        CK_CALL(pack_panel)(panel, a->bf16 + row * a->k, count, a->k);
     }
 }
 
 void ck_pack_rows(uint16_t *packed, const uint16_t *in, size_t first, size_t count, size_t k) {
-    packing a = {packed, in, NULL, first, count, 0, k};
-    ck_parallel_for((count + TASK_PANELS * PANEL - 1) / (TASK_PANELS * PANEL), pack_task, &a);
-}
-
-void ck_pack_rows_f32(uint16_t *packed, const float *in, size_t first, size_t count, size_t k) {
-    packing a = {packed, NULL, in, first, count, 0, k};
+    packing a = {packed, in, first, count, 0, k};
     ck_parallel_for((count + TASK_PANELS * PANEL - 1) / (TASK_PANELS * PANEL), pack_task, &a);
 }
 
@@ -96,6 +105,6 @@ static void pack_transposed_task(void *context, size_t index) {
 }
 
 void ck_pack_transposed(uint16_t *packed, const uint16_t *in, size_t n, size_t k) {
-    packing a = {packed, in, NULL, 0, 0, n, k};
+    packing a = {packed, in, 0, 0, n, k};
     ck_parallel_for((n + PANEL - 1) / PANEL, pack_transposed_task, &a);
 }

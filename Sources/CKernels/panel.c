@@ -7,21 +7,6 @@
 
 enum { PANEL = CK_PANEL };
 
-CK_INLINE void expand_body(float *restrict out, const uint16_t *restrict panel, size_t pairs, const uint16_t *next) {
-    for (size_t j = 0; j < pairs; j++, panel += 2 * PANEL, out += 2 * PANEL, next += 2 * PANEL) {
-        __builtin_prefetch(next, 0, 2);
-        for (size_t i = 0; i < PANEL; i++) {
-            uint32_t pair;
-            memcpy(&pair, panel + 2 * i, sizeof pair);
-            out[i] = ck_float_from_bits(pair << 16);
-            out[PANEL + i] = ck_float_from_bits(pair & 0xFFFF0000u);
-        }
-    }
-}
-CK_KERNEL(expand, (float *restrict out, const uint16_t *restrict panel, size_t pairs, const uint16_t *next), (out, panel, pairs, next))
-
-void ck_panel_expand(float *out, const uint16_t *panel, size_t pairs, const uint16_t *next) { CK_CALL(expand)(out, panel, pairs, next); }
-
 // Sixteen rows and sixteen columns of a packed matrix: w holds eight pairs of columns, [pair][row]. Turned, the vector of a row holds its pairs.
 CK_INLINE void rows_of(ck_bits r[CK_SIDE], const uint16_t *w, size_t half) {
 #pragma clang loop unroll(full)
@@ -49,20 +34,6 @@ CK_INLINE void turn_body(uint16_t *restrict out, const uint16_t *restrict w) {
 }
 CK_KERNEL(turn, (uint16_t *restrict out, const uint16_t *restrict w), (out, w))
 
-// Single rows in FP32, [row][column].
-CK_INLINE void turn_expanded_body(float *restrict out, const uint16_t *restrict w) {
-    for (size_t half = 0; half < 2; half++) {
-        ck_bits r[CK_SIDE];
-        rows_of(r, w, half);
-#pragma clang loop unroll(full)
-        for (size_t i = 0; i < CK_SIDE; i++) {
-            ck_bits even = r[i] << 16, odd = r[i] & 0xFFFF0000u;
-            interleave(out + (half * CK_SIDE + i) * PANEL, &even, &odd);
-        }
-    }
-}
-CK_KERNEL(turn_expanded, (float *restrict out, const uint16_t *restrict w), (out, w))
-
 // Where the sixteen columns of sixteen rows lie; a copy of them where the matrix ends before the sixteenth column.
 static const uint16_t *square(uint16_t edge[PANEL * PANEL], const uint16_t *packed, size_t row, size_t k, size_t column) {
     const uint16_t *w = packed + row / PANEL * ck_panel_count(k) + column * PANEL;
@@ -75,9 +46,4 @@ static const uint16_t *square(uint16_t edge[PANEL * PANEL], const uint16_t *pack
 void ck_panel_turn(uint16_t *out, const uint16_t *packed, size_t row, size_t count, size_t k, size_t column) {
     uint16_t edge[PANEL * PANEL];
     for (size_t r = 0; r < count; r += PANEL) CK_CALL(turn)(out + r * PANEL, square(edge, packed, row + r, k, column));
-}
-
-void ck_panel_turn_expanded(float *out, const uint16_t *packed, size_t row, size_t count, size_t k, size_t column) {
-    uint16_t edge[PANEL * PANEL];
-    for (size_t r = 0; r < count; r += PANEL) CK_CALL(turn_expanded)(out + r * PANEL, square(edge, packed, row + r, k, column));
 }

@@ -10,14 +10,12 @@ enum { CK_PANEL = 16 };  // outputs a panel
 // Elements of a panel with k columns.
 static inline size_t ck_panel_count(size_t k) { return (k + 1) / 2 * 2 * CK_PANEL; }
 
-// A panel's pairs of columns as FP32: out[column][16]. What lies at `next`, the panel that comes next, is fetched meanwhile.
-void ck_panel_expand(float *out, const uint16_t *panel, size_t pairs, const uint16_t *next);
+// A panel from `count` rows of BF16, [count][k], and its first `count` rows again; rows that are missing become zero.
+void ck_panel_pack(uint16_t *panel, const uint16_t *rows, size_t count, size_t k);
+void ck_panel_unpack(uint16_t *rows, const uint16_t *panel, size_t count, size_t k);
 
 // Columns [column, column + 16) of rows [row, row + count) of a packed matrix with k columns, as a panel whose 16 outputs are the columns: `count`
 // elements along K, rounded up to a multiple of 16. `row` and `column` are multiples of 16; columns past k are zero.
 void ck_panel_turn(uint16_t *out, const uint16_t *packed, size_t row, size_t count, size_t k, size_t column);
-
-// The same, expanded to FP32: out[row][16].
-void ck_panel_turn_expanded(float *out, const uint16_t *packed, size_t row, size_t count, size_t k, size_t column);
 
 #endif

@@ -8,8 +8,9 @@
 
 enum { CK_SIDE = 8 };
 
-// Not aligned. Functions take them by pointer: without AVX there is no convention for passing them.
-typedef uint32_t ck_bits __attribute__((vector_size(CK_SIDE * sizeof(uint32_t)), aligned(4)));
+// Not aligned: the rows of a BF16 matrix with an odd number of columns are not even aligned for pairs. Functions take them by pointer: without AVX
+// there is no convention for passing them.
+typedef uint32_t ck_bits __attribute__((vector_size(CK_SIDE * sizeof(uint32_t)), aligned(2)));
 typedef uint16_t ck_halves __attribute__((vector_size(CK_SIDE * sizeof(uint16_t)), aligned(2)));
 
 // Eight rows of eight become eight columns: single elements, then pairs, then quadruples change places.

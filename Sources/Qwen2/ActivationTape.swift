@@ -26,8 +26,9 @@ final class ActivationTape {
     /// The residual stream after the last layer, [rows][hidden] FP32.
     private let outputs: AlignedBuffer
     private let hidden: Int
+    private let memory: SpareMemory
 
-    init(_ configuration: Qwen2Configuration, _ type: ComputeType, capacity: Int) {
+    init(_ configuration: Qwen2Configuration, _ type: ComputeType, capacity: Int, memory: SpareMemory) {
         var bytes = 0
         func part(_ width: Int, _ type: ck_type) -> Part {
             defer { bytes += width * (type == CK_F32 ? 4 : 2) }
@@ -47,9 +48,12 @@ final class ActivationTape {
         let record = (bytes + 63) / 64 * 64
         recordBytes = record
         self.capacity = capacity
-        layers = (0..<configuration.layerCount).map { _ in AlignedBuffer(byteCount: capacity * record) }
-        outputs = AlignedBuffer(floats: capacity * hidden)
+        layers = (0..<configuration.layerCount).map { _ in memory.take(byteCount: capacity * record) }
+        outputs = memory.take(byteCount: capacity * hidden * 4)
+        self.memory = memory
     }
+
+    deinit { memory.give(layers + [outputs]) }
 
     /// Keeps one part of the next `rows` rows; `values` is [rows][width] of `type`, the part's own unless it says otherwise.
     func record(_ part: Part, layer: Int, _ values: UnsafeRawPointer, type: ck_type? = nil, rows: Int) {
@@ -81,6 +85,6 @@ final class ActivationTape {
 extension Qwen2Configuration {
     /// Bytes of activations that a token takes from its forward to its backward pass.
     public func activationBytes(_ type: ComputeType) -> Int {
-        ActivationTape(self, type, capacity: 0).recordBytes * layerCount + hiddenSize * 4
+        ActivationTape(self, type, capacity: 0, memory: SpareMemory()).recordBytes * layerCount + hiddenSize * 4
     }
 }

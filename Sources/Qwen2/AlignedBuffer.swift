@@ -33,3 +33,34 @@ final class AlignedBuffer {
 
     var bf16: UnsafeMutablePointer<UInt16> { pointer.assumingMemoryBound(to: UInt16.self) }
 }
+
+/// Memory that grows to the largest use and is kept.
+final class GrowingBuffer {
+    private var buffer = AlignedBuffer(byteCount: 0)
+
+    func raw(byteCount: Int) -> UnsafeMutableRawPointer {
+        if byteCount > buffer.byteCount { buffer = AlignedBuffer(byteCount: byteCount) }
+        return buffer.pointer
+    }
+
+    func bf16(count: Int) -> UnsafeMutablePointer<UInt16> { raw(byteCount: count * 2).assumingMemoryBound(to: UInt16.self) }
+
+    func floats(count: Int) -> UnsafeMutablePointer<Float> { raw(byteCount: count * 4).assumingMemoryBound(to: Float.self) }
+}
+
+/// Buffers whose owners are gone, for the next ones: a system may take long to give and clear pages, in virtual machines above all.
+final class SpareMemory {
+    private var buffers: [AlignedBuffer] = []
+
+    /// At least so many bytes, of any content. Where none of the spare buffers is large enough, one is let go.
+    func take(byteCount: Int) -> AlignedBuffer {
+        let fitting = buffers.indices.filter { buffers[$0].byteCount >= byteCount }
+        guard let tightest = fitting.min(by: { buffers[$0].byteCount < buffers[$1].byteCount }) else {
+            _ = buffers.popLast()
+            return AlignedBuffer(byteCount: byteCount)
+        }
+        return buffers.remove(at: tightest)
+    }
+
+    func give(_ buffers: [AlignedBuffer]) { self.buffers += buffers }
+}

@@ -13,6 +13,11 @@ final class Workspace {
     let logits = GrowingBuffer(), hidden = GrowingBuffer(), saved = GrowingBuffer()
     /// A linear layer's input, packed for the product that gives its weight's gradient.
     let packedInput = GrowingBuffer()
+    /// Gradients of the residual stream, of what a layer adds to it, and of a head chunk's input, FP32.
+    let dx = GrowingBuffer(), dNormed = GrowingBuffer(), dWide = GrowingBuffer(), dHidden = GrowingBuffer()
+    let dQueries = GrowingBuffer(), dKeys = GrowingBuffer(), dValues = GrowingBuffer()
+    /// For tapes and caches, which come and go with every generation.
+    let spare = SpareMemory()
 }
 
 /// The rows of one pass: tokens with their positions, the keys that each may see, and where its own key and value go.

@@ -4,14 +4,19 @@
 final class KeyValueCache {
     let stores: [KeyValueStore]
     private let buffers: [AlignedBuffer]
+    private let memory: SpareMemory
     private var used = 0
 
     init(model: Qwen2Model, capacity: Int) {
         let bytes = capacity * model.keyWidth * model.computeType.byteCount
-        let buffers = model.layers.map { _ in (AlignedBuffer(byteCount: bytes), AlignedBuffer(byteCount: bytes)) }
+        let memory = model.workspace.spare
+        self.memory = memory
+        let buffers = model.layers.map { _ in (memory.take(byteCount: bytes), memory.take(byteCount: bytes)) }
         self.buffers = buffers.flatMap { [$0.0, $0.1] }
         stores = buffers.map { KeyValueStore(keys: $0.0.pointer, values: $0.1.pointer) }
     }
+
+    deinit { memory.give(buffers) }
 
     /// The first of `count` places that nobody else uses.
     func reserve(_ count: Int) -> Int {

@@ -63,15 +63,15 @@ extension Qwen2Model {
         dNormed: UnsafeMutablePointer<Float>
     ) {
         let hidden = configuration.hiddenSize
-        let dHidden = AlignedBuffer(floats: Self.headRows * hidden)
+        let dHidden = workspace.dHidden.floats(count: Self.headRows * hidden)
         forEachChunk(of: packed, normed: normed) { tokens, inputs, logits in
             let slice = { (array: [Float]) in Array(array[tokens]) }
             ck_log_softmax_backward(
                 logits, tokens.count, configuration.vocabularySize, 1 / temperature, Array(packed.targets[tokens]), slice(statistics.logSumExps),
                 slice(statistics.entropies), slice(dLogprobs), dEntropies.map(slice))
             linear.backward(
-                head, dy: logits, x: inputs, rows: tokens.count, dx: dHidden.floats, accumulate: false, scratch: workspace.packedInput)
-            ck_scatter_add(dNormed, Array(packed.predictors[tokens]), dHidden.floats, tokens.count, hidden)
+                [(head, nil, logits)], x: inputs, rows: tokens.count, inputs: hidden, dx: dHidden, scratch: workspace.packedInput)
+            ck_scatter_add(dNormed, Array(packed.predictors[tokens]), dHidden, tokens.count, hidden)
         }
     }
 }

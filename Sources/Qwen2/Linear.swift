@@ -19,23 +19,28 @@ struct Linear {
         }
     }
 
-    /// dx[rows][inputs] (+)= dy W, dW += dyᵀ x, dbias += the sums of dy's columns.
+    /// A layer's part of a backward pass: its weights and the derivatives of its output, [rows][outputs].
+    typealias Output = (weight: Parameter, bias: Parameter?, dy: UnsafeMutablePointer<Float>)
+
+    /// dx[rows][inputs] = the sum of dy W over the layers that read x, dW += dyᵀ x, dbias += the sums of dy's columns.
     func backward(
-        _ weight: Parameter, bias: Parameter? = nil, dy: UnsafeMutablePointer<Float>, x: UnsafeRawPointer, rows: Int,
-        dx: UnsafeMutablePointer<Float>, accumulate: Bool, scratch: GrowingBuffer
+        _ outputs: [Output], x: UnsafeRawPointer, rows: Int, inputs: Int, dx: UnsafeMutablePointer<Float>, scratch: GrowingBuffer
     ) {
-        let (n, k) = (weight.rowCount, weight.rowLength)
-        guard let dW = weight.gradientBuffer?.floats else { return }
-        if let packed = weight.packed {
-            ck_matmul_nn(dx, dy, rows, packed.bf16, n, k, accumulate ? 1 : 0)
-            let inputs = scratch.bf16(count: ck_packed_count(k, rows))
-            ck_pack_transposed(inputs, x.assumingMemoryBound(to: UInt16.self), k, rows)
-            ck_matmul_tn(dW, dy, rows, n, inputs, k, 1)
-        } else if let values = weight.values {
-            sgemm(false, false, rows, k, n, dy, n, values.floats, k, accumulate: accumulate, dx, k)
-            sgemm(true, false, n, k, rows, dy, n, x.assumingMemoryBound(to: Float.self), k, accumulate: true, dW, k)
+        let packedX = type == .bfloat16 ? scratch.bf16(count: ck_packed_count(inputs, rows)) : nil
+        if let packedX { ck_pack_transposed(packedX, x.assumingMemoryBound(to: UInt16.self), inputs, rows) }
+        for (index, (weight, bias, dy)) in outputs.enumerated() {
+            let n = weight.rowCount
+            guard let gradient = weight.gradientBuffer?.whole() else { continue }
+            if let packed = weight.packed, let packedX {
+                ck_matmul_nn(dx, dy, rows, packed.bf16, n, inputs, index > 0 ? 1 : 0)
+                ck_matmul_tn(gradient.floats, dy, rows, n, packedX, inputs, gradient.accumulate ? 1 : 0)
+            } else if let values = weight.values {
+                sgemm(false, false, rows, inputs, n, dy, n, values.floats, inputs, accumulate: index > 0, dx, inputs)
+                let x = x.assumingMemoryBound(to: Float.self)
+                sgemm(true, false, n, inputs, rows, dy, n, x, inputs, accumulate: gradient.accumulate, gradient.floats, inputs)
+            }
+            if let bias = bias?.gradientBuffer { ck_column_sums(bias.floats, dy, rows, n) }
         }
-        if let dbias = bias?.gradientBuffer { ck_column_sums(dbias.floats, dy, rows, n) }
     }
 
     /// c[m][n] (+)= op(a) op(b), row-major, through OpenBLAS.
@@ -47,18 +52,4 @@ struct Linear {
             CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans, blasint(m), blasint(n), blasint(k), 1, a,
             blasint(lda), b, blasint(ldb), accumulate ? 1 : 0, c, blasint(ldc))
     }
-}
-
-/// Memory that grows to the largest use and is kept.
-final class GrowingBuffer {
-    private var buffer = AlignedBuffer(byteCount: 0)
-
-    func raw(byteCount: Int) -> UnsafeMutableRawPointer {
-        if byteCount > buffer.byteCount { buffer = AlignedBuffer(byteCount: byteCount) }
-        return buffer.pointer
-    }
-
-    func bf16(count: Int) -> UnsafeMutablePointer<UInt16> { raw(byteCount: count * 2).assumingMemoryBound(to: UInt16.self) }
-
-    func floats(count: Int) -> UnsafeMutablePointer<Float> { raw(byteCount: count * 4).assumingMemoryBound(to: Float.self) }
 }

@@ -1,4 +1,4 @@
-import CKernels
+package import CKernels
 import Checkpoints
 
 /// One weight of the model under its Hugging Face name, with what training keeps beside it.
@@ -14,9 +14,9 @@ public final class Parameter {
     let quantized: QuantizedMatrix?
     /// The FP32 numbers the forward reads: every parameter in `float32`; otherwise the vectors, rounded to BF16.
     let values: AlignedBuffer?
-    /// FP32 weights that the optimizer moves; in `float32` the same memory as `values`.
-    let masterBuffer: AlignedBuffer?
-    let gradientBuffer: AlignedBuffer?
+    /// What a trainable parameter keeps so that the optimizer moves FP32 numbers: the low halves of a packed matrix, all of a vector in `bfloat16`.
+    private let low, exact: AlignedBuffer?
+    let gradientBuffer: Gradient?
 
     private let type: ComputeType
 
@@ -29,8 +29,9 @@ public final class Parameter {
         packed = isPacked ? AlignedBuffer(bf16: ck_packed_count(shape[0], shape[1])) : nil
         self.quantized = quantized
         values = isPacked || quantized != nil ? nil : AlignedBuffer(floats: count)
-        masterBuffer = !trainable ? nil : type == .float32 ? values : AlignedBuffer(floats: count)
-        gradientBuffer = trainable ? AlignedBuffer(floats: count) : nil
+        low = trainable && isPacked ? AlignedBuffer(bf16: count) : nil
+        exact = trainable && !isPacked && type != .float32 ? AlignedBuffer(floats: count) : nil
+        gradientBuffer = trainable ? Gradient(count: count) : nil
     }
 
     /// Elements.
@@ -40,20 +41,19 @@ public final class Parameter {
 
     var rowLength: Int { shape.count == 2 ? shape[1] : 1 }
 
-    /// FP32 master weights of a trainable model, row-major; call `publishMaster` after changing them.
-    public var master: UnsafeMutableBufferPointer<Float>? { masterBuffer.map { .init(start: $0.floats, count: count) } }
+    /// The FP32 weights of a trainable model, for an optimizer; call `publishMaster` after changing them.
+    package var master: ck_master? {
+        guard gradientBuffer != nil else { return nil }
+        return ck_master(
+            values: (exact ?? values)?.floats, packed: packed?.bf16, low: low?.bf16, rows: rowCount, columns: rowLength)
+    }
 
     /// The gradient of a trainable model, row-major FP32; the backward pass adds to it.
     public var gradient: UnsafeMutableBufferPointer<Float>? { gradientBuffer.map { .init(start: $0.floats, count: count) } }
 
-    /// Makes the forward pass use the master weights: rounds them to BF16 where that is the compute type.
-    public func publishMaster() {
-        guard let masterBuffer else { return }
-        if let packed {
-            ck_pack_rows_f32(packed.bf16, masterBuffer.floats, 0, rowCount, rowLength)
-        } else if let values, values !== masterBuffer {
-            ck_round_to_bf16(values.floats, masterBuffer.floats, count)
-        }
+    /// Makes the forward pass use the master weights where it has numbers of its own: the vectors of `bfloat16`, rounded.
+    package func publishMaster() {
+        if let exact, let values { ck_round_to_bf16(values.floats, exact.floats, count) }
     }
 
     /// Takes the weights from a checkpoint, a slice of rows at a time.
@@ -63,11 +63,12 @@ public final class Parameter {
             try quantized.load(from: source, slice: slice)
             return
         }
-        if let masterBuffer {
+        if let master {
+            let buffer = AlignedBuffer(floats: slice * rowLength)
             for first in stride(from: 0, to: rowCount, by: slice) {
                 let rows = first..<min(first + slice, rowCount)
-                let bytes = UnsafeMutableRawBufferPointer(start: masterBuffer.floats + first * rowLength, count: rows.count * rowLength * 4)
-                try source.read(name, rows: rows, as: .float32, into: bytes)
+                try source.read(name, rows: rows, as: .float32, into: .init(start: buffer.pointer, count: rows.count * rowLength * 4))
+                ck_master_write(master, buffer.floats, rows.lowerBound, rows.count)
             }
             publishMaster()
             return
@@ -92,8 +93,10 @@ public final class Parameter {
 
     /// Rows as FP32, from the most exact form there is.
     func read(rows: Range<Int>, into out: UnsafeMutablePointer<Float>) {
-        if let exact = masterBuffer ?? values {
-            out.update(from: exact.floats + rows.lowerBound * rowLength, count: rows.count * rowLength)
+        if let master {
+            ck_master_read(master, out, rows.lowerBound, rows.count)
+        } else if let values {
+            out.update(from: values.floats + rows.lowerBound * rowLength, count: rows.count * rowLength)
         } else if let quantized {
             for (i, index) in rows.enumerated() { quantized.copyRow(index, into: out + i * rowLength) }
         } else if let packed {
@@ -105,5 +108,33 @@ public final class Parameter {
                 }
             }
         }
+    }
+}
+
+/// A parameter's gradient. It is zero until somebody writes, and who writes all of it stores instead of adding to zeros.
+final class Gradient {
+    private let buffer: AlignedBuffer
+    private let count: Int
+    private var isZero = true
+
+    init(count: Int) {
+        buffer = AlignedBuffer(floats: count)
+        self.count = count
+    }
+
+    /// Sets it to zero, without touching the memory.
+    func clear() { isZero = true }
+
+    /// The numbers, for reading and for adding to some of them.
+    var floats: UnsafeMutablePointer<Float> {
+        if isZero { buffer.floats.update(repeating: 0, count: count) }
+        isZero = false
+        return buffer.floats
+    }
+
+    /// The memory for a product that writes every element, and whether it must add to what is there.
+    func whole() -> (floats: UnsafeMutablePointer<Float>, accumulate: Bool) {
+        defer { isZero = false }
+        return (buffer.floats, !isZero)
     }
 }

@@ -115,7 +115,7 @@ public final class Qwen2Model {
 
     /// Sets every gradient to zero.
     public func zeroGradients() {
-        for parameter in parameters { parameter.gradient?.update(repeating: 0) }
+        for parameter in parameters { parameter.gradientBuffer?.clear() }
     }
 }
 

@@ -18,7 +18,7 @@ public final class RolloutTape {
     ///   - capacity: tokens, prompts once a request; a generation that needs more is not kept.
     public init(_ model: Qwen2Model, completions: [Int], capacity: Int, temperature: Float) {
         self.temperature = temperature
-        activations = ActivationTape(model.configuration, model.computeType, capacity: capacity)
+        activations = ActivationTape(model.configuration, model.computeType, capacity: capacity, memory: model.workspace.spare)
         promptStarts = completions.map { _ in 0 }
         rows = completions.map { .init(repeating: [], count: $0) }
         (entropies, logSumExps, logprobs) = completions.reduce(into: ([], [], [])) { sums, count in

@@ -27,7 +27,7 @@ extension Qwen2Model {
         let packed = PackedGroups(groups)
         let rows = packed.rows
         let hidden = configuration.hiddenSize
-        let tape = ActivationTape(configuration, computeType, capacity: rows.count)
+        let tape = ActivationTape(configuration, computeType, capacity: rows.count, memory: workspace.spare)
         let x = workspace.residual.floats(count: rows.count * hidden)
         forward(rows, x: x, tape: tape)
         let normed = workspace.normed.raw(byteCount: rows.count * hidden * computeType.byteCount)
@@ -52,16 +52,17 @@ extension Qwen2Model {
         let normed = workspace.normed.raw(byteCount: rows.count * hidden * computeType.byteCount)
         normalize(output, by: norm, rows: rows.count, into: normed)
         let scratch = LayerGradients(model: self, rows: rows.count)
-        let dx = AlignedBuffer(floats: rows.count * hidden)
+        let dx = workspace.dx.floats(count: rows.count * hidden)
+        dx.update(repeating: 0, count: rows.count * hidden)
         backwardHead(
             packed, normed: normed, temperature: pass.temperature, statistics: active.statistics, dLogprobs: active.dLogprobs,
-            dEntropies: active.dEntropies, dNormed: scratch.dNormed.floats)
-        backwardNorm(norm, x: output, dy: scratch.dNormed.floats, rows: rows.count, dx: dx.floats)
+            dEntropies: active.dEntropies, dNormed: scratch.dNormed)
+        backwardNorm(norm, x: output, dy: scratch.dNormed, rows: rows.count, dx: dx)
         for index in layers.indices.reversed() {
-            backwardMLP(index, pass.tape, active.order, dx: dx.floats, scratch)
-            backwardAttention(index, pass.tape, active.order, packed, dx: dx.floats, scratch)
+            backwardMLP(index, pass.tape, active.order, dx: dx, scratch)
+            backwardAttention(index, pass.tape, active.order, packed, dx: dx, scratch)
         }
-        if let gradient = embedding.gradientBuffer { ck_scatter_add(gradient.floats, rows.tokens, dx.floats, rows.count, hidden) }
+        if let gradient = embedding.gradientBuffer { ck_scatter_add(gradient.floats, rows.tokens, dx, rows.count, hidden) }
     }
 
     private func backwardNorm(
@@ -83,13 +84,12 @@ extension Qwen2Model {
         tape.take(tape.middle, layer: index, order, into: middle)
         let activated = workspace.activated.raw(byteCount: rows * intermediate * computeType.byteCount)
         ck_silu_mul(activated, computeType.kernel, gate, up, rows * intermediate)
-        backward(layer.downProj, dy: dx, x: activated, rows: rows, dx: scratch.dWide.floats)
-        ck_silu_mul_backward(gate, up, scratch.dWide.floats, rows * intermediate)
+        backward([(layer.downProj, nil, dx)], x: activated, rows: rows, dx: scratch.dWide)
+        ck_silu_mul_backward(gate, up, scratch.dWide, rows * intermediate)
         let normed = workspace.normed.raw(byteCount: rows * hidden * computeType.byteCount)
         normalize(middle, by: layer.postAttentionLayernorm, rows: rows, into: normed)
-        backward(layer.gateProj, dy: gate, x: normed, rows: rows, dx: scratch.dNormed.floats)
-        backward(layer.upProj, dy: up, x: normed, rows: rows, dx: scratch.dNormed.floats, accumulate: true)
-        backwardNorm(layer.postAttentionLayernorm, x: middle, dy: scratch.dNormed.floats, rows: rows, dx: dx)
+        backward([(layer.gateProj, nil, gate), (layer.upProj, nil, up)], x: normed, rows: rows, dx: scratch.dNormed)
+        backwardNorm(layer.postAttentionLayernorm, x: middle, dy: scratch.dNormed, rows: rows, dx: dx)
     }
 
     /// x += o(attention(rope(q(n)), rope(k(n)), v(n))), n = norm(x).
@@ -109,42 +109,42 @@ extension Qwen2Model {
         tape.take(tape.values, layer: index, order, into: values)
         tape.take(tape.attended, layer: index, order, into: attended)
         tape.take(tape.input, layer: index, order, into: input)
-        let dAttended = scratch.dWide.floats
-        backward(layer.oProj, dy: dx, x: attended, rows: count, dx: dAttended)
-        scratch.dKeys.floats.update(repeating: 0, count: count * keyWidth)
-        scratch.dValues.floats.update(repeating: 0, count: count * keyWidth)
+        let dAttended = scratch.dWide
+        backward([(layer.oProj, nil, dx)], x: attended, rows: count, dx: dAttended)
+        scratch.dKeys.update(repeating: 0, count: count * keyWidth)
+        scratch.dValues.update(repeating: 0, count: count * keyWidth)
         ck_attention_backward(
-            scratch.dQueries.floats, scratch.dKeys.floats, scratch.dValues.floats, dAttended, q, keys, values, computeType.kernel, rows.keys,
+            scratch.dQueries, scratch.dKeys, scratch.dValues, dAttended, q, keys, values, computeType.kernel, rows.keys,
             packed.sets, packed.sets.count - 1, configuration.headCount, configuration.keyValueHeadCount, configuration.headSize)
-        rotate(scratch.dQueries.floats, heads: configuration.headCount, rows, direction: -1)
-        rotate(scratch.dKeys.floats, heads: configuration.keyValueHeadCount, rows, direction: -1)
+        rotate(scratch.dQueries, heads: configuration.headCount, rows, direction: -1)
+        rotate(scratch.dKeys, heads: configuration.keyValueHeadCount, rows, direction: -1)
         let normed = workspace.normed.raw(byteCount: count * hidden * computeType.byteCount)
         normalize(input, by: layer.inputLayernorm, rows: count, into: normed)
-        let dNormed = scratch.dNormed.floats
-        backward(layer.qProj, bias: layer.qBias, dy: scratch.dQueries.floats, x: normed, rows: count, dx: dNormed)
-        backward(layer.kProj, bias: layer.kBias, dy: scratch.dKeys.floats, x: normed, rows: count, dx: dNormed, accumulate: true)
-        backward(layer.vProj, bias: layer.vBias, dy: scratch.dValues.floats, x: normed, rows: count, dx: dNormed, accumulate: true)
+        let dNormed = scratch.dNormed
+        backward(
+            [
+                (layer.qProj, layer.qBias, scratch.dQueries), (layer.kProj, layer.kBias, scratch.dKeys),
+                (layer.vProj, layer.vBias, scratch.dValues),
+            ], x: normed, rows: count, dx: dNormed)
         backwardNorm(layer.inputLayernorm, x: input, dy: dNormed, rows: count, dx: dx)
     }
 
-    private func backward(
-        _ weight: Parameter, bias: Parameter? = nil, dy: UnsafeMutablePointer<Float>, x: UnsafeRawPointer, rows: Int, dx: UnsafeMutablePointer<Float>,
-        accumulate: Bool = false
-    ) {
-        linear.backward(weight, bias: bias, dy: dy, x: x, rows: rows, dx: dx, accumulate: accumulate, scratch: workspace.packedInput)
+    private func backward(_ outputs: [Linear.Output], x: UnsafeRawPointer, rows: Int, dx: UnsafeMutablePointer<Float>) {
+        linear.backward(outputs, x: x, rows: rows, inputs: outputs[0].weight.rowLength, dx: dx, scratch: workspace.packedInput)
     }
 }
 
 /// Gradients of activations, shared by all layers of a backward pass.
-private final class LayerGradients {
-    let dNormed, dWide, dQueries, dKeys, dValues: AlignedBuffer
+private struct LayerGradients {
+    let dNormed, dWide, dQueries, dKeys, dValues: UnsafeMutablePointer<Float>
 
     init(model: Qwen2Model, rows: Int) {
-        let configuration = model.configuration
-        dNormed = AlignedBuffer(floats: rows * configuration.hiddenSize)
-        dWide = AlignedBuffer(floats: rows * max(configuration.intermediateSize, model.queryWidth))
-        dQueries = AlignedBuffer(floats: rows * model.queryWidth)
-        dKeys = AlignedBuffer(floats: rows * model.keyWidth)
-        dValues = AlignedBuffer(floats: rows * model.keyWidth)
+        let (configuration, workspace) = (model.configuration, model.workspace)
+        dNormed = workspace.dNormed.floats(count: rows * configuration.hiddenSize)
+        dWide = workspace.dWide.floats(count: rows * max(configuration.intermediateSize, model.queryWidth))
+        dQueries = workspace.dQueries.floats(count: rows * model.queryWidth)
+        dKeys = workspace.dKeys.floats(count: rows * model.keyWidth)
+        dValues = workspace.dValues.floats(count: rows * model.keyWidth)
+        dNormed.update(repeating: 0, count: rows * configuration.hiddenSize)
     }
 }

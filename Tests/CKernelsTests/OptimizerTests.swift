@@ -32,7 +32,9 @@ extension Kernels {
                     let step = ck_adamw_step(
                         learning_rate: 1e-3, beta1: b1, beta2: b2, epsilon: 1e-8, weight_decay: decay, gradient_scale: 0.5,
                         correction1: 1 - (1...t).reduce(1) { power, _ in power * b1 }, correction2: 1 - (1...t).reduce(1) { power, _ in power * b2 })
-                    ck_adamw(&master, &m, &v, gradient, count, step)
+                    master.withUnsafeMutableBufferPointer {
+                        ck_adamw(ck_master(values: $0.baseAddress, packed: nil, low: nil, rows: count, columns: 1), &m, &v, gradient, step)
+                    }
                     for i in reference.indices { reference[i].step(Double(gradient[i]) * 0.5, step) }
                 }
                 // Each step may round by half a unit of a parameter below 1, and its update of 1e-3 by a few 1e-7.

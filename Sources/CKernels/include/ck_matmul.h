@@ -15,10 +15,9 @@
 // uint16_t elements of the packed form.
 size_t ck_packed_count(size_t n, size_t k);
 
-// Packs rows [first, first + count) of a matrix with k columns, from BF16 or from FP32 rounded to nearest even, both row-major; `first` is a
-// multiple of 16 and `in` points at the first of these rows. The last panel's missing rows become zero.
+// Packs rows [first, first + count) of a matrix with k columns, row-major BF16; `first` is a multiple of 16 and `in` points at the first of these
+// rows. The last panel's missing rows become zero. From FP32: ck_master_write.
 void ck_pack_rows(uint16_t *_Nonnull packed, const uint16_t *_Nonnull in, size_t first, size_t count, size_t k);
-void ck_pack_rows_f32(uint16_t *_Nonnull packed, const float *_Nonnull in, size_t first, size_t count, size_t k);
 
 // Packs the transpose of in[k][n] (row-major): the matrix with n rows and k columns.
 void ck_pack_transposed(uint16_t *_Nonnull packed, const uint16_t *_Nonnull in, size_t n, size_t k);

@@ -26,13 +26,13 @@ final class AdamW {
     func step(_ configuration: GRPOConfiguration, learningRate: Double, gradientScale: Double) {
         steps += 1
         for (index, parameter) in parameters.enumerated() {
-            guard let master = parameter.master?.baseAddress, let gradient = parameter.gradient?.baseAddress else { continue }
+            guard let master = parameter.master, let gradient = parameter.gradient?.baseAddress else { continue }
             let decay = parameter.shape.count > 1 ? configuration.weightDecay : 0
             let step = ck_adamw_step(
                 learning_rate: learningRate, beta1: configuration.adamBeta1, beta2: configuration.adamBeta2,
                 epsilon: configuration.adamEpsilon, weight_decay: decay, gradient_scale: gradientScale,
                 correction1: 1 - power(configuration.adamBeta1, steps), correction2: 1 - power(configuration.adamBeta2, steps))
-            ck_adamw(master, &firstMoments[index], &secondMoments[index], gradient, parameter.count, step)
+            ck_adamw(master, &firstMoments[index], &secondMoments[index], gradient, step)
             parameter.publishMaster()
         }
     }

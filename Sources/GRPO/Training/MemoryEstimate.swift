@@ -10,7 +10,8 @@ public import Qwen2
 
 /// The bytes that a run needs at its peak, by what they are for.
 public struct MemoryEstimate: Sendable {
-    /// Weights as the forward pass reads them, FP32 masters, gradients, both moments of AdamW, and a reference model.
+    /// Weights, 4 bytes each in both types (BF16 and the low halves of the FP32 masters are as much as FP32), gradients, both moments of AdamW, and a
+    /// reference model.
     public let model: Int
     /// Activations of a generation batch, if every completion reaches its limit; of the largest micro-batch where memory is short.
     public let activations: Int
@@ -33,7 +34,7 @@ public struct MemoryEstimate: Sendable {
         let parameters = shape.parameterCount
         let isHalf = configuration.dtype == .bfloat16
         let width = isHalf ? 2 : 4
-        model = parameters * ((isHalf ? 2 + 4 : 4) + 4 + 8 + (configuration.beta != 0 ? width : 0))
+        model = parameters * (4 + 4 + 8 + (configuration.beta != 0 ? width : 0))
         let keys = shape.keyValueHeadCount * shape.headSize
         let cached = plan.promptsPerGeneration * promptTokens + plan.generationBatchSize * plan.maxCompletionLength
         cache = cached * shape.layerCount * 2 * keys * width
