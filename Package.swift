@@ -73,7 +73,7 @@ let package = Package(
         library(
             "GRPO",
             [
-                "Qwen2", "Checkpoints", "Tokenizer", "ChatTemplate", "JSON", "CKernels",
+                "Qwen2", "Checkpoints", "SafeTensors", "Tokenizer", "ChatTemplate", "JSON", "CKernels",
                 .product(name: "Yams", package: "Yams"), .product(name: "Logging", package: "swift-log"),
             ]),
 
@@ -96,7 +96,7 @@ let package = Package(
         tests("Checkpoints", ["Checkpoints", "SafeTensors", "GGUF", "JSON"]),
         tests("CKernels", ["CKernels"]),
         tests("Qwen2", ["Qwen2", "CKernels", "Checkpoints", "SafeTensors", "JSON"], resources: [.copy("Goldens")]),
-        tests("GRPO", ["GRPO", "Qwen2", "Checkpoints", "Tokenizer", "SafeTensors", "JSON"], resources: [.copy("Goldens")]),
+        tests("GRPO", ["GRPO", "Qwen2", "CKernels", "Checkpoints", "Tokenizer", "SafeTensors", "JSON"], resources: [.copy("Goldens")]),
         tests("grpo-cli", ["JSON", "SafeTensors"]),
     ],
     swiftLanguageModes: [.v6]

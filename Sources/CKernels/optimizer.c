@@ -41,6 +41,42 @@ void ck_adamw(ck_master master, float *first_moment, float *second_moment, const
 }
 
 typedef struct {
+    float *momentum;
+    const float *gradient;
+    const ck_sgd_step *step;
+} sgd;
+
+CK_INLINE void sgd_step_body(
+    float *restrict master, float *restrict momentum, const float *restrict gradient, size_t count, const ck_sgd_step *step) {
+    const float rate = (float)step->learning_rate, decay = (float)step->weight_decay, scale = (float)step->gradient_scale;
+    // The first step's momentum is its gradient.
+    const float keep = step->is_first ? 0 : (float)step->momentum, take = step->is_first ? 1 : (float)(1 - step->dampening);
+    const float ahead = (float)step->momentum;
+    const int is_nesterov = step->is_nesterov;
+    for (size_t i = 0; i < count; i++) {
+        float g = gradient[i] * scale + decay * master[i];
+        if (momentum) {
+            momentum[i] = momentum[i] * keep + g * take;
+            g = is_nesterov ? g + ahead * momentum[i] : momentum[i];
+        }
+        master[i] -= rate * g;
+    }
+}
+CK_KERNEL(sgd_step,
+          (float *restrict master, float *restrict momentum, const float *restrict gradient, size_t count, const ck_sgd_step *step),
+          (master, momentum, gradient, count, step))
+
+static void sgd_update(void *context, float *weights, size_t first, size_t count) {
+    const sgd *a = context;
+    CK_CALL(sgd_step)(weights, a->momentum ? a->momentum + first : NULL, a->gradient + first, count, a->step);
+}
+
+void ck_sgd(ck_master master, float *momentum, const float *gradient, ck_sgd_step step) {
+    sgd a = {momentum, gradient, &step};
+    ck_master_update(master, sgd_update, &a);
+}
+
+typedef struct {
     const float *x;
     size_t count;
     double *partial;

@@ -1,6 +1,6 @@
 public import ChatTemplate
 public import Checkpoints
-internal import JSON
+public import JSON
 public import Qwen2
 public import Tokenizer
 
@@ -68,8 +68,11 @@ public final class TextModel {
     }
 
     /// The ids of a prompt: plain text as it is, a conversation through the chat template up to where the assistant begins.
+    /// - Parameters:
+    ///   - tools: what the model may call, each a JSON schema, for the template.
+    ///   - variables: anything else that the template reads (`chat_template_kwargs`).
     /// - Throws: `PromptError` for one that is empty or longer than the model's context.
-    public func ids(of prompt: Prompt) throws(PromptError) -> [Int32] {
+    public func ids(of prompt: Prompt, tools: [JSONValue]? = nil, variables: JSONObject = JSONObject()) throws(PromptError) -> [Int32] {
         let ids: [Int32]
         switch prompt {
         case .text(let text): ids = try self.ids(ofText: text)
@@ -77,7 +80,7 @@ public final class TextModel {
             let chat = messages.map { ChatMessage(role: $0.role, content: $0.content) }
             let text: String
             do {
-                text = try template.render(chat, addGenerationPrompt: true).text
+                text = try template.render(chat, tools: tools, addGenerationPrompt: true, variables: variables).text
             } catch {
                 throw PromptError(message: error.description)
             }

@@ -18,7 +18,7 @@ public final class Parameter {
     private let low, exact: AlignedBuffer?
     let gradientBuffer: Gradient?
 
-    private let type: ComputeType
+    let type: ComputeType
 
     init(name: String, shape: [Int], type: ComputeType, trainable: Bool, quantized: QuantizedMatrix? = nil) {
         self.name = name
@@ -89,7 +89,7 @@ public final class Parameter {
     }
 
     /// Whole panels of rows, about four megabytes of them.
-    private var sliceRows: Int { max(16, (1 << 20) / rowLength / 16 * 16) }
+    var sliceRows: Int { max(16, (1 << 20) / rowLength / 16 * 16) }
 
     /// Rows as FP32, from the most exact form there is.
     func read(rows: Range<Int>, into out: UnsafeMutablePointer<Float>) {

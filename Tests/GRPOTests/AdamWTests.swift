@@ -26,7 +26,7 @@ import Testing
         }
         var configuration = GRPOConfiguration()
         configuration.weightDecay = 0.01
-        let optimizer = AdamW(model.parameters)
+        let optimizer = AdamW(model.parameters, configuration)
         var losses: [Float] = []
         for step in 0...10 {
             let pass = model.forward(groups)
@@ -35,7 +35,7 @@ import Testing
             if step == 10 { break }
             model.zeroGradients()
             model.backward(pass, dLogprobs: pass.statistics.logprobs.map { _ in -1 / count })
-            optimizer.step(configuration, learningRate: 1e-3, gradientScale: 1)
+            optimizer.step(learningRate: 1e-3, gradientScale: 1)
         }
         let expected = try numbers("adamw.losses", as: Float.self)
         #expect(expected.count == losses.count)

@@ -40,4 +40,15 @@ import Testing
         #expect(Advantages(rewards: [1, 1, 1, 1], groupSize: 2, scale: .batch).zeroDeviationShare == 1)
         #expect(Advantages(rewards: [1, 1], groupSize: 2, scale: .group).values == [0, 0])
     }
+
+    @Test("GDPO: every reward normalised in its group, their weighted sum over the batch")
+    func normalizeThenSum() {
+        // The second function has one reward in the second group: no deviation, no part.
+        let advantages = Advantages(rewardsByFunction: [[1, 0, 0.5, 2], [0, 1, 3, nil]], weights: [1, 0.5], groupSize: 2)
+        expectClose(advantages.values, [0.5476171, -0.5476171, -1.0952857, 1.0952857])
+        #expect(advantages.zeroDeviationShare == 0)
+        let silent = Advantages(rewardsByFunction: [[1, nil, 3, 3], [1, nil, 2, 2]], weights: [1, 1], groupSize: 2)
+        expectClose(silent.values, [0, 0, 0, 0], 0)
+        #expect(silent.zeroDeviationShare == 1)
+    }
 }

@@ -1,6 +1,8 @@
-import GRPO
+import JSON
 import Qwen2
 import Testing
+
+@testable import GRPO
 
 @Suite struct GRPOConfigurationTests {
     private func read(_ yaml: String) throws -> (GRPOConfiguration, notices: [String]) {
@@ -42,7 +44,8 @@ import Testing
         #expect(configuration.epsilonHigh == 0.28)
         #expect(configuration.minP == nil)
         #expect(configuration.systemPrompt == "Think: first,\nthen answer")
-        #expect(notices.count == 3)
+        // vllm_mode: colocate is what happens anyway.
+        #expect(notices.count == 2)
         #expect(notices[1].hasPrefix("run.yaml:14: use_vllm has no effect: generation is built in"))
     }
 
@@ -77,7 +80,8 @@ import Testing
     @Test(
         "what cannot be used is refused with its line, what was found and what was expected",
         arguments: [
-            ("num_generation: 4", "run.yaml:1: unknown key 'num_generation'; did you mean 'num_generations'?"),
+            ("num_genrations: 4", "run.yaml:1: unknown key 'num_genrations'; did you mean 'num_generations'?"),
+            ("num_generation: 1", "num_generations: found '1', expected a whole number of at least 2"),
             ("seed: 1\nmax_prompt_length: 512", "run.yaml:2: max_prompt_length does not exist any more"),
             ("zzzzzzzzzz: 1", "unknown key 'zzzzzzzzzz'; expected a key of TRL's GRPOConfig"),
             ("loss_type: gspo", "loss_type: found 'gspo', expected one of grpo, bnpo, dr_grpo, dapo"),
@@ -92,9 +96,14 @@ import Testing
             ("beta: null", "beta: found 'null', expected a number"),
             ("beta: [1, 2]", "beta: found a list of 2, expected a number"),
             ("beta: {a: 1}", "beta: found a mapping"),
-            ("importance_sampling_level: sequence", "importance_sampling_level: 'sequence' is not supported yet, only token is"),
-            ("delta: 4.0", "delta: '4.0' is not supported yet"),
-            ("use_peft: true", "use_peft: 'true' is not supported yet"),
+            ("importance_sampling_level: group", "importance_sampling_level: found 'group', expected one of token, sequence"),
+            ("use_peft: true", "run.yaml:1: use_peft: 'true' cannot be had: LoRA is not supported yet"),
+            ("load_in_4bit: true", "load_in_4bit: 'true' cannot be had: a quantised model cannot be trained"),
+            ("logging_steps: 1.5", "logging_steps: found '1.5', expected a whole number of at least 1, or a share of all steps"),
+            ("generation_kwargs: 3", "generation_kwargs: found '3', expected a mapping of names to plain values, or null"),
+            ("model_init_kwargs: {dtype: float8}", "model_init_kwargs: dtype is \"float8\", expected one of"),
+            ("model_init_kwargs: {quantization_config: x}", "model_init_kwargs: 'quantization_config' cannot be had here"),
+            ("optim: lion_8bit", "optim: found 'lion_8bit', expected one of adamw_torch, adamw_8bit, sgd"),
             ("seed: 1\nseed: 2", "the key 'seed' is given twice"),
             ("- a\n- b", "run.yaml: found a list of 2, expected lines of 'key: value'"),
             ("a: [", "run.yaml: not valid YAML"),
@@ -131,6 +140,77 @@ import Testing
         #expect(again.resolvedYAML == configuration.resolvedYAML)
         #expect(again.systemPrompt == "null" && again.learningRate == 3e-7 && again.scaleRewards == .none)
         #expect(notices.isEmpty)
+    }
+
+    @Test("the course's example runs as it stands: a renamed key, and vLLM, are taken and told")
+    func course() throws {
+        let (configuration, notices) = try read(
+            """
+            output_dir: output
+            num_train_epochs: 3
+            num_generation: 4
+            per_device_train_batch_size: 4
+            gradient_accumulation_steps: 2
+            learning_rate: 1e-5
+            logging_steps: 10
+            use_vllm: True
+            """)
+        #expect(configuration.generations == 4 && configuration.learningRate == 1e-5)
+        #expect(try BatchPlan(configuration, rows: 100).promptsPerGeneration == 2)
+        #expect(notices.count == 2 && notices[0] == "run.yaml:3: num_generation is called num_generations today, and taken as that")
+        #expect(notices[1].hasPrefix("run.yaml:8: use_vllm has no effect: generation is built in: all completions"))
+    }
+
+    @Test("arguments of other functions: mappings in YAML, JSON text, and on the command line")
+    func mappings() throws {
+        var (configuration, _) = try read(
+            "generation_kwargs: {top_p: 0.9, top_k: 5}\nmodel_init_kwargs: '{\"torch_dtype\": \"float32\"}'\nchat_template_kwargs:\n  enable_thinking: false"
+        )
+        #expect(configuration.dtype == .float32)
+        #expect(configuration.chatTemplateArguments.object["enable_thinking"]?.bool == false)
+        var sampling = try configuration.sampling(endTokens: [7])
+        #expect(sampling.topP == 0.9 && sampling.topK == 5 && sampling.endTokens == [7])
+        _ = try configuration.apply([.init(key: "generation-kwargs", values: [#"{"eos_token_id": [1, 2]}"#])])
+        sampling = try configuration.sampling(endTokens: [7])
+        #expect(sampling.topP == 1 && sampling.endTokens == [1, 2])
+        let (again, _) = try read(configuration.resolvedYAML)
+        #expect(again.resolvedYAML == configuration.resolvedYAML)
+        for (yaml, message) in [
+            ("{temperature: 2}", "temperature has a key of its own"), ("{top_p: 2}", "top_p is 2.0"), ("{top_k: x}", "found 'top_k' with \"x\""),
+            ("{eos_token_id: []}", "eos_token_id is no id"), ("{penalty_alpha: 1}", "found 'penalty_alpha'"),
+        ] {
+            let found = failure { try read("generation_kwargs: \(yaml)").0.validate() }
+            #expect(found.hasPrefix("generation_kwargs: ") && found.contains(message), "\(found)")
+        }
+    }
+
+    @Test("what is allowed and probably not meant is told")
+    func warnings() throws {
+        #expect(GRPOConfiguration().warnings.isEmpty)
+        #expect(try read("loss_type: cispo").0.warnings.contains { $0.contains("scales all gradients by 0.2") && $0.contains("5.0") })
+        #expect(try read("loss_type: cispo\nepsilon_high: 5.0").0.warnings.isEmpty)
+        #expect(try read("loss_type: luspo").0.warnings.count == 1)
+        #expect(try read("importance_sampling_level: sequence").0.warnings.contains { $0.contains("GSPO") })
+        #expect(try read("importance_sampling_level: sequence\nloss_type: grpo").0.warnings.isEmpty)
+    }
+
+    @Test("keys that contradict each other are refused")
+    func contradictions() {
+        func problem(_ yaml: String) -> String { failure { try read(yaml).0.validate() } }
+        #expect(problem("sync_ref_model: true").hasPrefix("sync_ref_model is true and beta 0"))
+        #expect(problem("sync_ref_model: true\nbeta: 0.1") == "")
+        #expect(problem("use_vllm: true\nvllm_mode: server").hasPrefix("use_vllm with vllm_mode server needs a vLLM server"))
+        #expect(problem("use_vllm: false\nvllm_mode: server") == "")
+        #expect(problem("entropy_coef_min: 2").hasPrefix("entropy_coef_min is 2.0"))
+        #expect(problem("optim_args: momentum=0.9").hasPrefix("optim_args is for optim sgd"))
+        #expect(problem("dtype: int8").hasPrefix("dtype is int8"))
+    }
+
+    @Test("intervals are steps, or shares of the run")
+    func intervals() throws {
+        let (configuration, _) = try read("logging_steps: 0.1\nsave_steps: 50")
+        #expect(configuration.loggingSteps.steps(of: 45) == 5 && configuration.saveSteps.steps(of: 45) == 50)
+        #expect(StepInterval.share(0.001).steps(of: 10) == 1)
     }
 
     @Test("missing keys and weights that do not fit are named")
@@ -217,17 +297,18 @@ import Testing
 
 @Suite struct LearningRateScheduleTests {
     @Test("linear with warm-up: transformers' numbers")
-    func linear() {
-        let schedule = LearningRateSchedule(kind: .linear, peak: 1, warmupSteps: 2, totalSteps: 6)
+    func linear() throws {
+        let schedule = try LearningRateSchedule(kind: .linear, peak: 1, warmupSteps: 2, totalSteps: 6)
         #expect((0...6).map(schedule.learningRate) == [0, 0.5, 1, 0.75, 0.5, 0.25, 0])
-        #expect((0..<4).map(LearningRateSchedule(kind: .linear, peak: 1, totalSteps: 4).learningRate) == [1, 0.75, 0.5, 0.25])
+        #expect(try (0..<4).map(LearningRateSchedule(kind: .linear, peak: 1, totalSteps: 4).learningRate) == [1, 0.75, 0.5, 0.25])
     }
 
     @Test("constant, with and without warm-up, and shares rounded up")
-    func constant() {
-        #expect((0..<3).map(LearningRateSchedule(kind: .constant, peak: 2, warmupSteps: 2, totalSteps: 4).learningRate) == [2, 2, 2])
-        #expect((0..<4).map(LearningRateSchedule(kind: .constantWithWarmup, peak: 2, warmupSteps: 2, totalSteps: 4).learningRate) == [0, 1, 2, 2])
-        #expect(LearningRateSchedule(kind: .linear, peak: 1, warmupRatio: 0.1, totalSteps: 11).warmupSteps == 2)
-        #expect(LearningRateSchedule(kind: .linear, peak: 1, warmupSteps: 0.5, warmupRatio: 0.1, totalSteps: 11).warmupSteps == 6)
+    func constant() throws {
+        #expect(try (0..<3).map(LearningRateSchedule(kind: .constant, peak: 2, warmupSteps: 2, totalSteps: 4).learningRate) == [2, 2, 2])
+        #expect(
+            try (0..<4).map(LearningRateSchedule(kind: .constantWithWarmup, peak: 2, warmupSteps: 2, totalSteps: 4).learningRate) == [0, 1, 2, 2])
+        #expect(try LearningRateSchedule(kind: .linear, peak: 1, warmupRatio: 0.1, totalSteps: 11).warmupSteps == 2)
+        #expect(try LearningRateSchedule(kind: .linear, peak: 1, warmupSteps: 0.5, warmupRatio: 0.1, totalSteps: 11).warmupSteps == 6)
     }
 }

@@ -8,7 +8,10 @@ import Testing
 
 /// Whole runs on the rollouts that TRL's own trainer recorded: its loss, gradient norm and metrics at every step, and its final weights.
 @Suite(.serialized) struct TRLParityTests {
-    @Test(arguments: ["trl-dapo", "trl-grpo-kl", "trl-grpo-kl-corrected", "trl-bnpo-iterations", "trl-dr_grpo"])
+    @Test(arguments: [
+        "trl-dapo", "trl-grpo-kl", "trl-grpo-kl-corrected", "trl-bnpo-iterations", "trl-dr_grpo", "trl-gspo", "trl-vespo", "trl-masks",
+        "trl-gdpo-sync",
+    ])
     func tenSteps(_ name: String) throws {
         let goldens = try #require(Bundle.module.url(forResource: "Goldens", withExtension: nil))
         let golden = goldens.appendingPathComponent(name).path
@@ -19,7 +22,7 @@ import Testing
         _ = try configuration.read(yaml: "\(golden)/run.yaml")
         configuration.dtype = .float32
         configuration.outputDirectory = output
-        configuration.loggingSteps = 1
+        configuration.loggingSteps = .steps(1)
         configuration.saveStrategy = .never
         let checkpoint = try Checkpoint(opening: goldens.appendingPathComponent("trl-model").path)
         let policy = try TextModel(checkpoint, computeType: .float32, trainable: true)
@@ -43,8 +46,8 @@ import Testing
                     #expect(ours[key]?.isNull ?? false, "step \(step): \(key) is missing")
                     continue
                 }
-                // A loss is what is left of FP32 terms of about 1 that cancel: TRL's own sum carries errors of some 1e-6.
-                let bound = key == "loss" ? 5e-6 : 1e-4 * max(abs(value), 0.01)
+                // A loss is what is left of FP32 terms of 1 to 5 that cancel: TRL's own sum carries errors of some 1e-6.
+                let bound = key.hasSuffix("loss") ? 1e-5 : 1e-4 * max(abs(value), 0.01)
                 #expect(abs(found - value) <= bound, "step \(step): \(key) is \(found), TRL's is \(value)")
             }
         }

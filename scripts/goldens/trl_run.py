@@ -1,13 +1,14 @@
-"""Goldens of the trainer, from TRL's own GRPOTrainer: trl_run.py [--check]
+"""Goldens of the trainer, from TRL's own GRPOTrainer: trl_run.py [RUN ...] [--check]
 
-Trains a tiny random Qwen2 for 10 optimizer steps in FP32, five times with different settings, and writes under
+Trains a tiny random Qwen2 for 10 optimizer steps in FP32, nine times with different settings, and writes under
 Tests/GRPOTests/Goldens: trl-model (the initial checkpoint) and trl-RUN with the settings (run.yaml), every completion in the order in
 which TRL's micro-batches consumed it (completions/, the format of a run's directory) and what TRL logged (expected.json).
-The schema is in the README there. With --check nothing is written: a short GRPO loop without TRL and without padding repeats the runs from
-the written files alone, and the largest differences are printed; that is how exact another trainer can be expected to be.
+The schema is in the README there. With names of runs only those are made, from the checkpoint that is there. With --check nothing is written: a short GRPO loop without TRL and without padding repeats the first
+five runs from the written files alone, and the largest differences are printed; that is how exact another trainer can be expected to be.
 Needs torch, transformers, trl, tokenizers, safetensors, datasets.
 """
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -25,7 +26,7 @@ import yaml
 from datasets import Dataset
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM, set_seed
+from transformers import AutoTokenizer, PrinterCallback, Qwen2Config, Qwen2ForCausalLM, set_seed
 from trl import GRPOConfig, GRPOTrainer
 
 GOLDENS = pathlib.Path(__file__).resolve().parents[2] / "Tests/GRPOTests/Goldens"
@@ -44,6 +45,13 @@ RUNS = {
     "grpo-kl-corrected": dict(loss_type="grpo", beta=0.04, temperature=0.8, learning_rate=3e-4, use_bias_correction_kl=True),
     "bnpo-iterations": dict(loss_type="bnpo", beta=0.0, num_iterations=2, epsilon=0.2, epsilon_high=0.28),
     "dr_grpo": dict(loss_type="dr_grpo", beta=0.0, gradient_accumulation_steps=2, weight_decay=0.1),
+    "gspo": dict(loss_type="grpo", importance_sampling_level="sequence", beta=0.04, num_iterations=2, epsilon=3e-4, epsilon_high=4e-4),
+    "vespo": dict(loss_type="vespo", beta=0.0, num_iterations=2, learning_rate=3e-4),
+    "masks": dict(loss_type="dapo", beta=0.0, num_iterations=2, mask_truncated_completions=True, top_entropy_quantile=0.3, delta=1.1,
+                  off_policy_mask_threshold=0.01, entropy_coef=0.01, use_adaptive_entropy=True, entropy_target=3.4,
+                  learning_rate=3e-4),
+    "gdpo-sync": dict(loss_type="grpo", beta=0.04, multi_objective_aggregation="normalize_then_sum", sync_ref_model=True, ref_model_sync_steps=3,
+                      entropy_coef=0.01),
 }
 
 
@@ -100,22 +108,28 @@ def write_json(path, value):
 class RecordedTrainer(GRPOTrainer):
     """TRL's trainer, which also notes what it consumes."""
 
+    def _generate(self, prompts):
+        generated = super()._generate(prompts)
+        self.sampled = generated[1]  # mask_truncated_completions hides some of them from the masks
+        return generated
+
     def _generate_and_score_completions(self, inputs):
         out = super()._generate_and_score_completions(inputs)
         out["order"] = torch.arange(len(inputs))  # rides along through TRL's shuffling of the batch
         n = self.num_generations
         self.batch = []
         for i, example in enumerate(inputs):
-            ids = out["completion_ids"][i][out["completion_mask"][i].bool()].tolist()
+            ids = self.sampled[i]
             names = self.reward_func_names
             rewards = {name: self._logs["rewards"][name][i - len(inputs)] for name in names}
+            rewards = {name: None if math.isnan(reward) else reward for name, reward in rewards.items()}
             row = {"step": self.state.global_step + 1, "micro_batch": None, "group": i // n, "prompt": example["prompt"],
                    "prompt_ids": out["prompt_ids"][i][out["prompt_mask"][i].bool()].tolist(), "ids": ids}
             if "old_per_token_logps" in out:
                 row["logprobs"] = [round(v, 7) for v in out["old_per_token_logps"][i][: len(ids)].tolist()]
             row |= {"text": self.processing_class.decode(ids, skip_special_tokens=True),
                     "finish_reason": "stop" if ids[-1] in self.eos_token_ids else "length", "rewards": rewards,
-                    "reward": sum(w * rewards[name] for w, name in zip(COMMON["reward_weights"], names)),
+                    "reward": sum(w * (rewards[name] or 0) for w, name in zip(self.args.reward_weights, names)),
                     "advantage": out["advantages"][i].item()}
             self.batch.append(row)
         self.rollouts.append([])
@@ -132,14 +146,15 @@ class RecordedTrainer(GRPOTrainer):
         return {key: value for key, value in inputs.items() if key != "order"}
 
 
-def run(settings):
+def run(settings, reward_funcs=(even, short)):
     with tempfile.TemporaryDirectory() as output:
         arguments = GRPOConfig(output_dir=output, use_cpu=True, bf16=False, gradient_checkpointing=False, report_to=[], save_strategy="no",
                                disable_tqdm=True, model_init_kwargs={"attn_implementation": "eager"}, **(COMMON | settings))
         data = Dataset.from_dict({"prompt": PROMPTS})
         set_seed(COMMON["seed"])
-        trainer = RecordedTrainer(model=str(MODEL), args=arguments, train_dataset=data, reward_funcs=[even, short],
+        trainer = RecordedTrainer(model=str(MODEL), args=arguments, train_dataset=data, reward_funcs=list(reward_funcs),
                                   processing_class=AutoTokenizer.from_pretrained(MODEL))
+        trainer.remove_callback(PrinterCallback)
         trainer.rollouts = []
         trainer.train()
     return trainer
@@ -155,25 +170,32 @@ def logged(trainer):
     return rows, probe
 
 
-def main():
-    make_model()
-    for name, settings in RUNS.items():
+def write_run(folder, trainer, settings, model="../trl-model"):
+    """The recorded completions and the settings, as `grpo-cli train --config run.yaml --replay completions` takes them."""
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "completions").mkdir(parents=True)
+    for batch in trainer.rollouts:
+        lines = [json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in batch]
+        (folder / "completions" / f"step-{batch[0]['step']:06}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    config = {"model_name_or_path": str(model), "dtype": "float32", "reward_funcs": list(trainer.reward_func_names), **COMMON, **settings}
+    (folder / "run.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+
+
+def main(names):
+    if not names:
+        make_model()
+    for name in names or RUNS:
+        settings = RUNS[name]
         trainer = run(settings)
         rows, final = logged(trainer)
         folder = GOLDENS / f"trl-{name}"
-        shutil.rmtree(folder, ignore_errors=True)
-        (folder / "completions").mkdir(parents=True)
-        for batch in trainer.rollouts:
-            lines = [json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in batch]
-            (folder / "completions" / f"step-{batch[0]['step']:06}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        config = {"model_name_or_path": "../trl-model", "dtype": "float32", "reward_funcs": ["even", "short"], **COMMON, **settings}
-        (folder / "run.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        write_run(folder, trainer, settings)
         versions = {"trl": trl.__version__, "transformers": transformers.__version__, "torch": torch.__version__.split("+")[0],
                     "tokenizers": tokenizers.__version__}
         write_json(folder / "expected.json", {"versions": versions, "steps": rows, "final_sum_and_norm": final})
         last = rows[-1]
         print(name, "loss", [round(r["loss"], 4) for r in rows], "grad_norm", [round(r["grad_norm"], 3) for r in rows],
-              "clipped", [round(r["clip_ratio/region_mean"], 3) for r in rows], "kl", last.get("kl"), "entropy", round(last["entropy"], 3), sep="\n  ")
+              "clipped", [round(r.get("clip_ratio/region_mean", 0), 3) for r in rows], "kl", last.get("kl"), "entropy", round(last["entropy"], 3), sep="\n  ")
 
 
 def completion(model, row, temperature):
@@ -212,7 +234,7 @@ def micro_batch_loss(model, reference, rows, c):
 
 
 def check():
-    for name in RUNS:
+    for name in list(RUNS)[:5]:
         folder = GOLDENS / f"trl-{name}"
         c = yaml.safe_load((folder / "run.yaml").read_text())
         expected = json.loads((folder / "expected.json").read_text())["steps"]
@@ -244,4 +266,5 @@ def check():
 
 torch.use_deterministic_algorithms(True)
 torch.set_num_threads(1)
-check() if sys.argv[1:] == ["--check"] else main()
+if __name__ == "__main__":
+    check() if sys.argv[1:] == ["--check"] else main(sys.argv[1:])

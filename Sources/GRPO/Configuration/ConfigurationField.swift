@@ -56,6 +56,7 @@ extension ConfigurationField.Range where Value == Double {
 
 extension ConfigurationField.Range where Value == Double? {
     static var notNegative: Self { .init(words: "of at least 0") { $0.map { $0 >= 0 } ?? true } }
+    static var positive: Self { .init(words: "greater than 0") { $0.map { $0 > 0 } ?? true } }
     static var share: Self { .init(words: "from 0 to 1") { $0.map { $0 >= 0 && $0 <= 1 } ?? true } }
 }
 

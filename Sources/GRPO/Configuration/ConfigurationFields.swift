@@ -5,6 +5,9 @@ extension GRPOConfiguration {
         // Model and run
         .init("model_name_or_path", \.model, in: .notEmpty, "checkpoint directory, GGUF file or export to train"),
         .init("dtype", aliases: ["torch_dtype"], \.dtype, "compute type: bfloat16 weights with float32 masters, or float32 throughout"),
+        .init(
+            "model_init_kwargs", \.modelArguments,
+            "dtype may be given here too; other arguments of from_pretrained change nothing here or are refused"),
         .init("output_dir", \.outputDirectory, in: .notEmpty, "directory of the run: metrics, completions, checkpoints, the final model"),
         .init("seed", \.seed, in: .atLeast(0), "seed of the data order and of sampling"),
 
@@ -52,6 +55,10 @@ extension GRPOConfiguration {
         .init("top_k", \.topK, in: .atLeast(0), "sample from the k likeliest tokens; 0 is all"),
         .init("min_p", \.minP, in: .share, "sample from tokens at least this likely beside the likeliest"),
         .init("repetition_penalty", \.repetitionPenalty, in: .positive, "above 1 discourages tokens that have been used"),
+        .init(
+            "generation_kwargs", \.generationArguments,
+            "further sampling settings, over those above: temperature, top_p, top_k, min_p, repetition_penalty, max_new_tokens"),
+        .init("chat_template_kwargs", \.chatTemplateArguments, "variables for the chat template, such as enable_thinking"),
 
         // Batches
         .init("per_device_train_batch_size", \.perDeviceBatchSize, in: .atLeast(1), "completions in a micro-batch"),
@@ -72,110 +79,64 @@ extension GRPOConfiguration {
         .init("use_bias_correction_kl", \.biasCorrectedKL, "multiply the KL term by the importance ratio, as recent TRL does"),
         .init("epsilon", \.epsilon, in: .notNegative, "the ratio is clipped below 1 - epsilon"),
         .init("epsilon_high", \.epsilonHigh, in: .notNegative, "the ratio is clipped above 1 + epsilon_high; epsilon when null"),
+        .init(
+            "importance_sampling_level", \.importanceSamplingLevel, "whether each token has its ratio, or each completion one for all of its tokens"),
+        .init("delta", \.delta, in: .positive, "largest ratio that multiplies a negative advantage; null is no limit"),
+        .init("sapo_temperature_pos", \.sapoTemperaturePositive, in: .positive, "steepness of the loss sapo for positive advantages"),
+        .init("sapo_temperature_neg", \.sapoTemperatureNegative, in: .positive, "steepness of the loss sapo for the others"),
+        .init("vespo_k_pos", \.vespoKPositive, "power of the loss vespo for advantages of at least 0"),
+        .init("vespo_lambda_pos", \.vespoLambdaPositive, "decay of the loss vespo for advantages of at least 0"),
+        .init("vespo_k_neg", \.vespoKNegative, "power of the loss vespo for negative advantages"),
+        .init("vespo_lambda_neg", \.vespoLambdaNegative, "decay of the loss vespo for negative advantages"),
+        .init(
+            "multi_objective_aggregation", \.rewardAggregation,
+            "sum the rewards and normalise, or normalise each and sum (GDPO; scale_rewards is moot)"),
         .init("scale_rewards", \.scaleRewards, "divide advantages by the deviation of the group, of the batch, or not"),
         .init("mask_truncated_completions", \.maskTruncatedCompletions, "leave completions that hit max_completion_length out of the loss"),
+        .init("top_entropy_quantile", \.topEntropyQuantile, in: .share, "share of tokens, the least certain ones, that the policy's loss is made of"),
+        .init(
+            "off_policy_mask_threshold", \.offPolicyMaskThreshold,
+            "completions of negative advantage drop out when they have become less likely by this many nats a token; null keeps all"),
+        .init("entropy_coef", \.entropyCoefficient, "weight of the mean entropy in the loss: a bonus for exploring"),
+        .init("use_adaptive_entropy", \.usesAdaptiveEntropy, "let entropy_coef follow entropy_target"),
+        .init("entropy_coef_min", \.entropyCoefficientMin, "least adaptive entropy_coef"),
+        .init("entropy_coef_max", \.entropyCoefficientMax, "largest adaptive entropy_coef"),
+        .init("entropy_coef_delta", \.entropyCoefficientDelta, in: .notNegative, "change of the adaptive entropy_coef a step"),
+        .init("entropy_target", \.entropyTarget, in: .notNegative, "entropy, in nats a token, above which the adaptive bonus is off"),
+        .init("sync_ref_model", \.syncsReference, "let the reference model follow the policy"),
+        .init("ref_model_mixup_alpha", \.referenceMixupAlpha, in: .share, "share of the policy when the reference follows"),
+        .init("ref_model_sync_steps", \.referenceSyncSteps, in: .atLeast(1), "optimizer steps between two such moves"),
 
         // Optimizer
-        .init("learning_rate", \.learningRate, in: .notNegative, "peak learning rate of AdamW"),
+        .init("optim", \.optimizer, "what moves the weights"),
+        .init("optim_args", \.optimizerArguments, "of sgd: momentum=0.9, dampening=0.0, nesterov=true"),
+        .init("learning_rate", \.learningRate, in: .notNegative, "peak learning rate"),
         .init("lr_scheduler_type", \.learningRateSchedule, "how the learning rate moves after the warm-up"),
+        .init(
+            "lr_scheduler_kwargs", \.learningRateArguments, "num_cycles, min_lr, min_lr_rate, lr_end, power or timescale, by lr_scheduler_type"),
         .init("warmup_ratio", \.warmupRatio, in: .share, "share of the steps spent warming up, unless warmup_steps is set"),
         .init(
             "warmup_steps", \.warmupSteps,
             in: .init(words: "of at least 0, whole or below 1") { $0 >= 0 && ($0 < 1 || $0 == $0.rounded()) && $0 <= 1e9 },
             "steps of warm-up; below 1 a share of all steps"),
-        .init("weight_decay", \.weightDecay, in: .notNegative, "AdamW's decoupled weight decay"),
+        .init("weight_decay", \.weightDecay, in: .notNegative, "weight decay of matrices; biases and norms have none"),
         .init("adam_beta1", \.adamBeta1, in: .belowOne, "decay of AdamW's first moment"),
         .init("adam_beta2", \.adamBeta2, in: .belowOne, "decay of AdamW's second moment"),
         .init("adam_epsilon", \.adamEpsilon, in: .positive, "added to AdamW's divisor"),
         .init("max_grad_norm", \.maxGradientNorm, in: .notNegative, "gradients are scaled down to this norm; 0 leaves them"),
 
         // Reports and checkpoints
-        .init("logging_steps", \.loggingSteps, in: .atLeast(1), "optimizer steps a line of metrics"),
+        .init("logging_strategy", \.loggingStrategy, "when to write a line of metrics"),
+        .init("logging_steps", \.loggingSteps, "optimizer steps a line of metrics; below 1 a share of all steps"),
+        .init("logging_first_step", \.logsFirstStep, "write a line for the first step too"),
         .init("save_strategy", \.saveStrategy, "when to write a checkpoint"),
-        .init("save_steps", \.saveSteps, in: .atLeast(1), "optimizer steps a checkpoint"),
+        .init("save_steps", \.saveSteps, "optimizer steps a checkpoint; below 1 a share of all steps"),
         .init("log_completions", \.logCompletions, "show completions on the terminal at each logging step; the files have all of them anyway"),
+        .init(
+            "num_completions_to_print", \.completionsToPrint, in: .atLeast(1), "completions that log_completions shows; null is all of the last batch"
+        ),
     ]
-
-    /// A key of TRL, transformers or accelerate that is not a field here.
-    enum ForeignKey: Sendable {
-        /// Changes no result here; the reason is told.
-        case ignored(String)
-        /// Only these values (as text; "null" for null) mean what happens here.
-        case fixed([String])
-        /// No longer exists; what to do instead.
-        case removed(String)
-    }
-
-    /// What is known about the keys that are not fields.
-    static func foreignKey(_ name: String) -> ForeignKey? {
-        if let known = foreignKeys[name] { return known }
-        if name.hasPrefix("vllm_") { return .ignored("generation is built in, there is no vLLM") }
-        if name.hasPrefix("hub_") { return .ignored("nothing is uploaded") }
-        if name.hasPrefix("dataloader_") || name.hasPrefix("ddp_") || name.hasPrefix("trackio_") {
-            return .ignored("there is nothing of the kind here")
-        }
-        return nil
-    }
 
     /// Every name a typing mistake may have meant.
-    static var knownNames: [String] { fields.flatMap { [$0.name] + $0.aliases } + foreignKeys.keys.sorted() }
-
-    private static let off = ["false", "null"]
-
-    private static let foreignKeys: [String: ForeignKey] = [
-        "max_prompt_length": .removed("TRL removed it and prompts are never cut here either; leave it out and keep long prompts out of the dataset"),
-        "fp16": .fixed(off), "bf16": .ignored("dtype says what is computed in"), "tf32": .ignored("there is no GPU"),
-        "bf16_full_eval": .ignored("dtype says what is computed in"), "fp16_full_eval": .ignored("dtype says what is computed in"),
-        "report_to": .ignored("metrics go to metrics.jsonl and the terminal"), "run_name": .ignored("the run is its output_dir"),
-        "project": .ignored("the run is its output_dir"), "push_to_hub": .ignored("nothing is uploaded"),
-        "gradient_checkpointing": .ignored("the memory of the backward pass is bounded anyway"),
-        "gradient_checkpointing_kwargs": .ignored("the memory of the backward pass is bounded anyway"),
-        "activation_checkpointing": .ignored("the memory of the backward pass is bounded anyway"),
-        "use_cpu": .ignored("everything runs on the CPU"), "no_cuda": .ignored("everything runs on the CPU"),
-        "use_vllm": .ignored("generation is built in, there is no vLLM"),
-        "use_transformers_continuous_batching": .ignored("generation is built in"), "use_transformers_paged": .ignored("generation is built in"),
-        "use_liger_kernel": .ignored("the loss is chunked anyway"), "use_cache": .ignored("generation always has its cache"),
-        "torch_compile": .ignored("there is no PyTorch"), "torch_empty_cache_steps": .ignored("there is no PyTorch"),
-        "attn_implementation": .ignored("attention is built in"), "cache_implementation": .ignored("generation is built in"),
-        "remove_unused_columns": .ignored("every column goes to the rewards"), "trust_remote_code": .ignored("no code is loaded from checkpoints"),
-        "ds3_gather_for_generation": .ignored("there is one process"), "pad_to_multiple_of": .ignored("nothing is padded"),
-        "disable_tqdm": .ignored("there is no progress bar of that kind"), "log_level": .ignored("the command line sets it"),
-        "logging_first_step": .ignored("logging_steps says which steps are logged"), "logging_dir": .ignored("metrics go to output_dir"),
-        "log_multimodal": .ignored("there is text only"), "num_completions_to_print": .ignored("the files have all completions"),
-        "log_unique_prompts": .ignored("the files have all completions"), "log_completions_hub_repo": .ignored("nothing is uploaded"),
-        "save_total_limit": .ignored("every checkpoint is kept"), "save_safetensors": .ignored("checkpoints are always safetensors"),
-        "save_only_model": .ignored("checkpoints keep what resuming needs"), "overwrite_output_dir": .ignored("the command line decides that"),
-        "per_device_eval_batch_size": .ignored("train does not evaluate"), "num_generations_eval": .ignored("train does not evaluate"),
-        "eval_steps": .ignored("train does not evaluate"), "dataset_test_split": .ignored("dataset_name is one file"),
-        "dataset_train_split": .ignored("dataset_name is one file"), "dataset_streaming": .ignored("dataset_name is one file"),
-        "do_train": .ignored("the command says so"), "model_revision": .ignored("the model is a local path"),
-        "full_determinism": .ignored("runs are deterministic anyway"), "skip_memory_metrics": .ignored("memory is always reported"),
-        "average_tokens_across_devices": .ignored("there is one process"), "disable_dropout": .ignored("there is no dropout"),
-        "lora_task_type": .ignored("only causal language models are trained"),
-        "lora_r": .ignored("use_peft is not supported yet"), "lora_alpha": .ignored("use_peft is not supported yet"),
-        "lora_dropout": .ignored("use_peft is not supported yet"), "lora_target_modules": .ignored("use_peft is not supported yet"),
-
-        "num_processes": .fixed(["1"]), "logging_strategy": .fixed(["steps"]), "do_eval": .fixed(off), "do_predict": .fixed(off),
-        "eval_strategy": .fixed(["no", "false"]), "eval_on_start": .fixed(off), "load_best_model_at_end": .fixed(off),
-        "optim": .fixed(["adamw_torch", "adamw_torch_fused"]), "optim_args": .fixed(off), "lr_scheduler_kwargs": .fixed(off),
-        "label_smoothing_factor": .fixed(["0"]), "neftune_noise_alpha": .fixed(off), "auto_find_batch_size": .fixed(off),
-        "resume_from_checkpoint": .fixed(off), "data_seed": .fixed(off), "ignore_data_skip": .fixed(off), "deepspeed": .fixed(off),
-        "fsdp": .fixed(off + [""]), "fsdp_config": .fixed(off), "accelerator_config": .fixed(off), "parallelism_config": .fixed(off),
-        "use_peft": .fixed(off), "use_rslora": .fixed(off), "use_dora": .fixed(off), "load_in_8bit": .fixed(off), "load_in_4bit": .fixed(off),
-        "lora_modules_to_save": .fixed(off), "lora_target_parameters": .fixed(off), "model_init_kwargs": .fixed(off),
-        "cast_lm_head_to_fp32": .fixed(off), "dataset_config": .fixed(off), "datasets": .fixed(off), "reward_model_name_or_path": .fixed(off),
-        "generation_kwargs": .fixed(off), "chat_template_kwargs": .fixed(off), "delta": .fixed(off),
-        "importance_sampling_level": .fixed(["token"]), "multi_objective_aggregation": .fixed(["sum_then_normalize"]),
-        "sync_ref_model": .fixed(off), "ref_model_mixup_alpha": .ignored("sync_ref_model is not supported yet"),
-        "ref_model_sync_steps": .ignored("sync_ref_model is not supported yet"), "top_entropy_quantile": .fixed(["1"]),
-        "entropy_coef": .fixed(["0"]), "use_adaptive_entropy": .fixed(off), "entropy_coef_min": .ignored("use_adaptive_entropy is not supported yet"),
-        "entropy_coef_max": .ignored("use_adaptive_entropy is not supported yet"),
-        "entropy_coef_delta": .ignored("use_adaptive_entropy is not supported yet"),
-        "entropy_target": .ignored("use_adaptive_entropy is not supported yet"), "max_tool_calling_iterations": .fixed(off),
-        "off_policy_mask_threshold": .fixed(off), "router_aux_loss_coef": .ignored("there are no experts"),
-        "sapo_temperature_pos": .ignored("loss_type sapo is not supported yet"),
-        "sapo_temperature_neg": .ignored("loss_type sapo is not supported yet"),
-        "vespo_k_pos": .ignored("loss_type vespo is not supported yet"), "vespo_k_neg": .ignored("loss_type vespo is not supported yet"),
-        "vespo_lambda_pos": .ignored("loss_type vespo is not supported yet"), "vespo_lambda_neg": .ignored("loss_type vespo is not supported yet"),
-    ]
+    static var knownNames: [String] { fields.flatMap { [$0.name] + $0.aliases } + ForeignKey.all.keys.sorted() }
 }

@@ -6,7 +6,7 @@ enum RawValue: Sendable {
     /// `quoted` text is never null, a number or a truth value.
     case scalar(String, quoted: Bool)
     case list([String])
-    case mapping
+    case mapping([(key: String, value: RawValue)])
 
     /// What an error shows as found.
     var found: String {
@@ -138,11 +138,28 @@ extension ConfigurationValue where Self: RawRepresentable & CaseIterable, RawVal
 }
 
 extension LossType: ConfigurationValue {}
+extension ImportanceSamplingLevel: ConfigurationValue {}
+extension RewardAggregation: ConfigurationValue {}
 extension ComputeType: ConfigurationValue {}
 extension LearningRateSchedule.Kind: ConfigurationValue {}
-extension SaveStrategy: ConfigurationValue {}
+extension IntervalStrategy: ConfigurationValue {}
 extension RewardFailurePolicy: ConfigurationValue {}
 extension LengthUnit: ConfigurationValue {}
+
+extension OptimizerKind: ConfigurationValue {
+    static var expected: String { "one of adamw_torch, adamw_8bit, sgd" }
+
+    /// transformers' names of the same arithmetic, wherever it keeps the moments.
+    init?(raw: GRPO.RawValue) {
+        guard case .scalar(let text, _) = raw else { return nil }
+        switch text {
+        case "adamw_torch", "adamw_torch_fused", "adamw_hf", "paged_adamw_32bit", "paged_adamw": self = .adamW
+        case "adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit", "adamw_torch_8bit": self = .adamW8Bit
+        case "sgd": self = .sgd
+        default: return nil
+        }
+    }
+}
 
 extension RewardScale: ConfigurationValue {
     static var expected: String { "group, batch or none (or true for group, false for none)" }

@@ -80,36 +80,28 @@ extension GRPOConfiguration {
         return notices
     }
 
-    /// Checks what no single key shows: required keys, and as many weights as reward functions.
-    public func validate(requiring names: [String] = []) throws(ConfigurationError) {
-        for field in Self.fields where names.contains(field.name) && ["null", "[]"].contains(field.yaml(self)) {
-            throw ConfigurationError(message: "\(field.name) is missing: give the \(field.help) (--\(field.name) or in the YAML file)")
-        }
-        guard dtype.isTrainable else {
-            throw ConfigurationError(message: "dtype is \(dtype.rawValue), which cannot be trained, only used: expected bfloat16 or float32")
-        }
-        if let weights = rewardWeights, weights.count != rewardFunctions.count {
-            throw ConfigurationError(
-                message: "reward_weights has \(weights.count) numbers, expected \(rewardFunctions.count), one for each of reward_funcs")
-        }
-    }
-
     private mutating func set(_ key: String, to raw: RawValue, source: String) throws(ConfigurationError) -> String? {
         if let field = Self.fields.first(where: { $0.name == key || $0.aliases.contains(key) }) {
             guard field.set(&self, raw) else {
                 throw ConfigurationError(source: source, message: "\(key): found \(raw.found), expected \(field.expected)")
             }
+            if field.name == "model_init_kwargs" { try takeModelArguments(source: source) }
             return nil
         }
-        switch Self.foreignKey(key) {
-        case .ignored(let reason): return "\(source): \(key) has no effect: \(reason)"
-        case .fixed(let accepted):
+        foreign[key] = raw
+        switch ForeignKey.known(key) {
+        case .ignored(let reason): return raw.isOff ? nil : "\(source): \(key) has no effect: \(reason)"
+        case .only(let accepted, let advice):
             guard accepted.contains(where: raw.means) else {
-                let only = accepted.filter { $0 != "" }.joined(separator: " or ")
-                throw ConfigurationError(source: source, message: "\(key): \(raw.found) is not supported yet, only \(only) is; leave it out")
+                throw ConfigurationError(source: source, message: "\(key): \(raw.found) cannot be had: \(advice)")
             }
             return nil
-        case .removed(let advice): throw ConfigurationError(source: source, message: "\(key) does not exist any more: \(advice)")
+        case .renamed(let today):
+            _ = try set(today, to: raw, source: source)
+            return "\(source): \(key) is called \(today) today, and taken as that"
+        case .removed(let advice):
+            guard !raw.isNull else { return nil }
+            throw ConfigurationError(source: source, message: "\(key) does not exist any more: \(advice)")
         case nil:
             let meant = nearest(to: key, among: Self.knownNames).map { "; did you mean '\($0)'?" } ?? "; expected a key of TRL's GRPOConfig"
             throw ConfigurationError(source: source, message: "unknown key \(RawValue.scalar(key, quoted: true).found)" + meant)
@@ -117,7 +109,7 @@ extension GRPOConfiguration {
     }
 
     /// Whether a text could nest deeper than Yams, which recurses, has stack for: by brackets, by indentation, or by dashes in a row.
-    private static func mayNestDeeply(_ text: String) -> Bool {
+    static func mayNestDeeply(_ text: String) -> Bool {
         var brackets = 0
         var indentation = 0
         var isIndentation = true
@@ -156,14 +148,31 @@ extension RawValue {
             let items = sequence.compactMap { $0.scalar?.string }
             guard items.count == sequence.count else { return nil }
             self = .list(items)
-        case .mapping: self = .mapping
+        case .mapping(let mapping):
+            var members: [(key: String, value: RawValue)] = []
+            for (key, value) in mapping {
+                guard let name = key.scalar?.string, let value = RawValue(value) else { return nil }
+                members.append((name, value))
+            }
+            self = .mapping(members)
         case .alias: return nil
         }
     }
 
+    /// A value written in one line of YAML or JSON; nil when it is none.
+    init?(flow text: String) {
+        guard text.utf8.count <= 1 << 16, !GRPOConfiguration.mayNestDeeply(text), let node = try? Yams.compose(yaml: text), let value = RawValue(node)
+        else { return nil }
+        self = value
+    }
+
+    /// Nothing, or a no: then there is nothing to tell about a key that has no effect.
+    var isOff: Bool { isNull || Bool(raw: self) == false }
+
     /// Whether this is the value that `text` writes: the same number, truth value, null or text.
     func means(_ text: String) -> Bool {
         if text == "null" { return isNull }
+        if text == "[]", case .list(let items) = self { return items.isEmpty }
         guard case .scalar(let own, _) = self else { return false }
         if let number = Double(raw: .scalar(text, quoted: false)) { return Double(raw: self) == number }
         if let truth = Bool(raw: .scalar(text, quoted: false)), let ownTruth = Bool(raw: self) { return truth == ownTruth }

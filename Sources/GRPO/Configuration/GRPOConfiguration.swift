@@ -1,8 +1,8 @@
 public import Qwen2
 
-/// When a checkpoint is written (`save_strategy`); the final model always is.
-public enum SaveStrategy: String, Sendable, CaseIterable {
-    /// Every `save_steps` optimizer steps.
+/// When something is done in the course of a run (`save_strategy`, `logging_strategy`).
+public enum IntervalStrategy: String, Sendable, CaseIterable {
+    /// Every so many optimizer steps: `save_steps`, `logging_steps`.
     case steps
     /// After every pass over the dataset.
     case epoch
@@ -19,6 +19,8 @@ public struct GRPOConfiguration: Sendable {
     public var model: String?
     /// `dtype`
     public var dtype = ComputeType.bfloat16
+    /// `model_init_kwargs`
+    public var modelArguments = KeywordArguments()
     /// `output_dir`
     public var outputDirectory: String?
     /// `seed`
@@ -88,6 +90,11 @@ public struct GRPOConfiguration: Sendable {
     /// `repetition_penalty`
     public var repetitionPenalty = 1.0
 
+    /// `generation_kwargs`
+    public var generationArguments = KeywordArguments()
+    /// `chat_template_kwargs`
+    public var chatTemplateArguments = KeywordArguments()
+
     // Batches
     /// `per_device_train_batch_size`: completions a micro-batch
     public var perDeviceBatchSize = 8
@@ -115,16 +122,62 @@ public struct GRPOConfiguration: Sendable {
     public var epsilon = 0.2
     /// `epsilon_high`; nil is `epsilon`
     public var epsilonHigh: Double?
+    /// `importance_sampling_level`
+    public var importanceSamplingLevel = ImportanceSamplingLevel.token
+    /// `delta`; nil is no limit
+    public var delta: Double?
+    /// `sapo_temperature_pos`
+    public var sapoTemperaturePositive = 1.0
+    /// `sapo_temperature_neg`
+    public var sapoTemperatureNegative = 1.05
+    /// `vespo_k_pos`
+    public var vespoKPositive = 2.0
+    /// `vespo_lambda_pos`
+    public var vespoLambdaPositive = 3.0
+    /// `vespo_k_neg`
+    public var vespoKNegative = 3.0
+    /// `vespo_lambda_neg`
+    public var vespoLambdaNegative = 2.0
+    /// `multi_objective_aggregation`
+    public var rewardAggregation = RewardAggregation.sumThenNormalize
     /// `scale_rewards`
     public var scaleRewards = RewardScale.group
     /// `mask_truncated_completions`
     public var maskTruncatedCompletions = false
+    /// `top_entropy_quantile`
+    public var topEntropyQuantile = 1.0
+    /// `off_policy_mask_threshold`, in nats a token; nil is off
+    public var offPolicyMaskThreshold: Double?
+    /// `entropy_coef`
+    public var entropyCoefficient = 0.0
+    /// `use_adaptive_entropy`
+    public var usesAdaptiveEntropy = false
+    /// `entropy_coef_min`
+    public var entropyCoefficientMin = 0.0
+    /// `entropy_coef_max`
+    public var entropyCoefficientMax = 1.0
+    /// `entropy_coef_delta`
+    public var entropyCoefficientDelta = 0.005
+    /// `entropy_target`, in nats a token
+    public var entropyTarget = 0.2
+    /// `sync_ref_model`
+    public var syncsReference = false
+    /// `ref_model_mixup_alpha`
+    public var referenceMixupAlpha = 0.6
+    /// `ref_model_sync_steps`
+    public var referenceSyncSteps = 512
 
     // Optimizer
+    /// `optim`
+    public var optimizer = OptimizerKind.adamW
+    /// `optim_args`
+    public var optimizerArguments: String?
     /// `learning_rate`
     public var learningRate = 1e-6
     /// `lr_scheduler_type`
     public var learningRateSchedule = LearningRateSchedule.Kind.linear
+    /// `lr_scheduler_kwargs`
+    public var learningRateArguments = KeywordArguments()
     /// `warmup_ratio`
     public var warmupRatio = 0.0
     /// `warmup_steps`; below 1 a share of all steps
@@ -141,29 +194,47 @@ public struct GRPOConfiguration: Sendable {
     public var maxGradientNorm = 1.0
 
     // Reports and checkpoints
+    /// `logging_strategy`
+    public var loggingStrategy = IntervalStrategy.steps
     /// `logging_steps`
-    public var loggingSteps = 10
+    public var loggingSteps = StepInterval.steps(10)
+    /// `logging_first_step`
+    public var logsFirstStep = false
     /// `save_strategy`
-    public var saveStrategy = SaveStrategy.steps
+    public var saveStrategy = IntervalStrategy.steps
     /// `save_steps`
-    public var saveSteps = 500
+    public var saveSteps = StepInterval.steps(500)
     /// `log_completions`
     public var logCompletions = false
+    /// `num_completions_to_print`; nil is all
+    public var completionsToPrint: Int?
+
+    /// What was said of keys that have no field, by name; for checks that need two of them.
+    var foreign: [String: RawValue] = [:]
 
     /// TRL's defaults.
     public init() {}
 
     /// The loss that this configuration asks for.
     public var objective: PolicyObjective {
-        PolicyObjective(
+        var objective = PolicyObjective(
             lossType: lossType, epsilon: epsilon, epsilonHigh: epsilonHigh, beta: beta, biasCorrectedKL: biasCorrectedKL,
             maxCompletionLength: maxCompletionLength)
+        objective.importanceSamplingLevel = importanceSamplingLevel
+        objective.delta = delta
+        (objective.sapoTemperaturePositive, objective.sapoTemperatureNegative) = (sapoTemperaturePositive, sapoTemperatureNegative)
+        (objective.vespoKPositive, objective.vespoLambdaPositive) = (vespoKPositive, vespoLambdaPositive)
+        (objective.vespoKNegative, objective.vespoLambdaNegative) = (vespoKNegative, vespoLambdaNegative)
+        objective.topEntropyQuantile = topEntropyQuantile
+        objective.offPolicyMaskThreshold = offPolicyMaskThreshold
+        return objective
     }
 
     /// The learning rates of a run of `steps` optimizer steps.
-    public func schedule(steps: Int) -> LearningRateSchedule {
-        LearningRateSchedule(
-            kind: learningRateSchedule, peak: learningRate, warmupSteps: warmupSteps, warmupRatio: warmupRatio, totalSteps: steps)
+    public func schedule(steps: Int) throws(ConfigurationError) -> LearningRateSchedule {
+        try LearningRateSchedule(
+            kind: learningRateSchedule, peak: learningRate, warmupSteps: warmupSteps, warmupRatio: warmupRatio, arguments: learningRateArguments,
+            totalSteps: steps)
     }
 
     /// Every key with its value, as YAML that gives this configuration again.

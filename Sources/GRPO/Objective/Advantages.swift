@@ -8,7 +8,15 @@ public enum RewardScale: String, Sendable, CaseIterable {
     case none
 }
 
-/// Group-relative advantages, as TRL computes them with `multi_objective_aggregation: sum_then_normalize`.
+/// In which order several rewards become one advantage (`multi_objective_aggregation`).
+public enum RewardAggregation: String, Sendable, CaseIterable {
+    /// The weighted sum of the rewards is normalised within the group.
+    case sumThenNormalize = "sum_then_normalize"
+    /// Each reward is normalised within the group, their weighted sum over the whole generation batch (GDPO).
+    case normalizeThenSum = "normalize_then_sum"
+}
+
+/// Group-relative advantages, as TRL computes them.
 public struct Advantages: Sendable {
     /// What is added to a standard deviation before dividing by it.
     public static let epsilon = 1e-4
@@ -18,7 +26,7 @@ public struct Advantages: Sendable {
     /// The share of completions whose standard deviation (the one of `scale`, the group's for `none`) is zero: they teach nothing.
     public let zeroDeviationShare: Double
 
-    /// The advantages of rewards laid out group after group, `groupSize` each; nil is a completion without a reward, which takes part in no mean.
+    /// With `sum_then_normalize`: the advantages of rewards laid out group after group, `groupSize` each; nil is a completion without a reward, which takes part in no mean.
     ///
     /// A = (r - mean of the group) / (deviation + 1e-4). The deviation is Bessel-corrected; with fewer than two rewards there is none and A is 0.
     public init(rewards: [Double?], groupSize: Int, scale: RewardScale) {
@@ -39,6 +47,31 @@ public struct Advantages: Sendable {
         self.values = values
         zeroDeviationShare = rewards.isEmpty ? .nan : Double(zeros) / Double(rewards.count)
     }
+
+    /// With `normalize_then_sum`: each function's rewards, laid out group after group, become z = (r - mean of the group) / (deviation + 1e-4), and
+    /// A = (R - mean of the batch) / (deviation of the batch + 1e-4), where R is the weighted sum of a completion's z.
+    public init(rewardsByFunction rewards: [[Double?]], weights: [Double], groupSize: Int) {
+        let count = rewards.first?.count ?? 0
+        precondition(rewards.count == weights.count && rewards.allSatisfy { $0.count == count }, "one weight a function, one reward a completion")
+        precondition(groupSize > 0 && count.isMultiple(of: groupSize), "rewards come in whole groups")
+        var sums = [Double?](repeating: nil, count: count)
+        for (rewards, weight) in zip(rewards, weights) {
+            for start in stride(from: 0, to: count, by: groupSize) {
+                let ofGroup = Statistics(rewards[start..<start + groupSize])
+                for index in start..<start + groupSize {
+                    guard let reward = rewards[index] else { continue }
+                    let normalized = (reward - ofGroup.mean) / (ofGroup.deviation + Self.epsilon)
+                    sums[index] = (sums[index] ?? 0) + (normalized.isNaN ? 0 : weight * normalized)
+                }
+            }
+        }
+        let ofBatch = Statistics(sums)
+        values = sums.map { sum in
+            let advantage = ((sum ?? .nan) - ofBatch.mean) / (ofBatch.deviation + Self.epsilon)
+            return advantage.isNaN ? 0 : advantage
+        }
+        zeroDeviationShare = count == 0 ? .nan : ofBatch.deviation <= 1e-8 ? 1 : 0
+    }
 }
 
 /// Mean and Bessel-corrected standard deviation of the values that are there.
@@ -51,7 +84,9 @@ struct Statistics {
     init(_ values: some Sequence<Double?>) {
         let present = values.compactMap(\.self)
         let count = Double(present.count)
-        let mean = present.reduce(0, +) / count
+        // From the first value on, so that equal values have exactly that mean and no deviation.
+        let first = present.first ?? .nan
+        let mean = first + present.reduce(0) { $0 + ($1 - first) } / count
         self.mean = mean
         let squares = present.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
         deviation = present.count < 2 ? .nan : (squares / (count - 1)).squareRoot()

@@ -6,30 +6,39 @@
     internal import Darwin
 #endif
 
-/// How the terms of the tokens become one loss (`loss_type`).
-public enum LossType: String, Sendable, CaseIterable {
-    /// The mean over completions of each one's mean over its tokens.
-    case grpo
-    /// The mean over the tokens of the micro-batch.
-    case bnpo
-    /// The sum over tokens divided by completions times `max_completion_length` (Dr. GRPO).
-    case drGRPO = "dr_grpo"
-    /// The mean over the tokens of the whole optimizer step.
-    case dapo
-}
-
-/// GRPO's clipped policy loss with an optional k3 penalty, and its derivative with respect to every token's log-prob.
+/// GRPO's policy loss in all of TRL's forms, with its derivative with respect to every token's log-prob and entropy.
 ///
-/// Per token, with ratio = exp(logp - old) and the completion's advantage A:
-/// l = -min(ratio A, clip(ratio, 1 - epsilon, 1 + epsilonHigh) A) + beta kl, where d = reference - logp and kl = exp(d) - d - 1
-/// (times the ratio with `biasCorrectedKL`, which makes its gradient that of the reverse KL).
+/// Per token, with ratio = exp(logp - old) and the completion's advantage A, the clipped forms are
+/// l = -min(min(ratio, delta) A, clip(ratio, 1 - epsilon, 1 + epsilonHigh) A); `PolicyTerm` has the others. To it comes beta kl, where
+/// d = reference - logp and kl = exp(d) - d - 1 (times the ratio with `biasCorrectedKL`, which makes its gradient that of the reverse KL).
+/// The masks of `topEntropyQuantile` and `offPolicyMaskThreshold` take the policy's part away and leave the KL's.
 public struct PolicyObjective: Sendable {
-    /// How the tokens are averaged.
+    /// What a token adds and how tokens are averaged.
     public var lossType: LossType
+    /// Whether a token's ratio is its own or its completion's.
+    public var importanceSamplingLevel = ImportanceSamplingLevel.token
     /// The ratio is clipped below 1 - epsilon.
     public var epsilon: Double
-    /// The ratio is clipped above 1 + epsilonHigh.
+    /// The ratio is clipped above 1 + epsilonHigh; for `cispo`, above epsilonHigh.
     public var epsilonHigh: Double
+    /// The largest ratio that a negative advantage is multiplied by (INTELLECT-2); nil is no limit.
+    public var delta: Double?
+    /// The steepness of `sapo` for positive advantages.
+    public var sapoTemperaturePositive = 1.0
+    /// The steepness of `sapo` for the others.
+    public var sapoTemperatureNegative = 1.05
+    /// The power of `vespo` for advantages of at least 0.
+    public var vespoKPositive = 2.0
+    /// The decay of `vespo` for advantages of at least 0.
+    public var vespoLambdaPositive = 3.0
+    /// The power of `vespo` for negative advantages.
+    public var vespoKNegative = 3.0
+    /// The decay of `vespo` for negative advantages.
+    public var vespoLambdaNegative = 2.0
+    /// The share of tokens, those of the highest entropy in the micro-batch, that the policy's loss is made of.
+    public var topEntropyQuantile = 1.0
+    /// A completion of negative advantage is left out of the policy's loss when the mean of old - logp over its tokens exceeds this (DeepSeek-V3.2).
+    public var offPolicyMaskThreshold: Double?
     /// The weight of the KL penalty; 0 needs no reference.
     public var beta: Double
     /// Whether the KL term is multiplied by the ratio, through which the gradient flows (`use_bias_correction_kl`).
@@ -50,168 +59,106 @@ public struct PolicyObjective: Sendable {
         self.maxCompletionLength = maxCompletionLength
     }
 
-    /// The completions of one micro-batch, their tokens one after the other without padding.
-    public struct Batch: Sendable {
-        /// Where each completion's tokens begin, and after the last where they end: completions + 1 numbers, the first 0.
-        public var offsets: [Int]
-        /// log p(token | context) of the policy being trained.
-        public var logps: [Float]
-        /// The same under the policy that made the tokens; nil when that is the present one: every ratio is then exactly 1, and its derivative is too.
-        public var oldLogps: [Float]?
-        /// The same under the reference policy; needed when beta is not 0.
-        public var referenceLogps: [Float]?
-        /// Which tokens count; a completion left out (`mask_truncated_completions`) counts none.
-        public var mask: [Bool]
-        /// One a completion.
-        public var advantages: [Double]
-
-        /// A micro-batch; without a mask every token counts.
-        public init(
-            offsets: [Int], logps: [Float], oldLogps: [Float]? = nil, referenceLogps: [Float]? = nil, mask: [Bool]? = nil, advantages: [Double]
-        ) {
-            self.offsets = offsets
-            self.logps = logps
-            self.oldLogps = oldLogps
-            self.referenceLogps = referenceLogps
-            self.mask = mask ?? Array(repeating: true, count: logps.count)
-            self.advantages = advantages
-        }
-
-        /// Tokens that count.
-        public var lossTokens: Int { mask.count(where: \.self) }
-    }
-
-    /// What a micro-batch needs to know about its optimizer step.
-    public struct Step: Sendable {
-        /// Micro-batches in this optimizer step (fewer than `gradient_accumulation_steps` at an epoch's end).
-        public var microBatches: Int
-        /// Tokens that count in all of them; `dapo` divides by it.
-        public var lossTokens: Int
-
-        /// An optimizer step of so many micro-batches and tokens.
-        public init(microBatches: Int, lossTokens: Int) {
-            self.microBatches = microBatches
-            self.lossTokens = lossTokens
-        }
-    }
-
-    /// The loss of a micro-batch and what it means for every token.
-    public struct Result: Sendable {
-        /// This micro-batch's part of the optimizer step's loss: the parts are summed.
-        public var loss: Double
-        /// d loss / d logp, one a token; 0 where the mask is.
-        public var gradient: [Float]
-        /// `kl` (only when beta is not 0) and `clip_ratio/...`, under TRL's names; NaN where no token counts.
-        public var metrics: [(name: String, value: Double)]
-    }
-
-    /// The loss and its derivative, accumulated in Float64 in the order of the tokens.
+    /// The loss and its derivatives, accumulated in Float64 in the order of the tokens.
     public func evaluate(_ batch: Batch, in step: Step) -> Result {
-        let completions = batch.advantages.count
-        precondition(batch.offsets.count == completions + 1 && batch.offsets.last == batch.logps.count, "offsets, log-probs and advantages agree")
-        precondition(batch.mask.count == batch.logps.count, "one mask a token")
-        precondition(batch.oldLogps.map { $0.count == batch.logps.count } ?? true, "one old log-prob a token")
-        precondition(beta == 0 || batch.referenceLogps?.count == batch.logps.count, "beta needs one reference log-prob a token")
-
+        batch.check(self)
+        let chosen =
+            batch.entropies.flatMap { topEntropyQuantile < 1 ? HighEntropyTokens.mask($0, mask: batch.mask, share: topEntropyQuantile) : nil }
+            ?? batch.mask
         let weigh = weights(of: batch, in: step)
-        var loss = 0.0
-        var gradient = [Float](repeating: 0, count: batch.logps.count)
+        var result = Result(loss: 0, policyLoss: 0, gradient: .init(repeating: 0, count: batch.logps.count), metrics: [])
         var kl = 0.0
-        var clips = ClipCounts()
-        for row in 0..<completions {
-            let advantage = batch.advantages[row]
-            let tokens = batch.offsets[row]..<batch.offsets[row + 1]
+        var ratios = RatioMetrics()
+        var phi = 0.0
+        for index in batch.advantages.indices {
+            let tokens = batch.offsets[index]..<batch.offsets[index + 1]
             let counted = batch.mask[tokens].count(where: \.self)
-            let weight = weigh(counted)
-            clips.beginCompletion(tokens: counted)
-            for token in tokens where batch.mask[token] {
-                let term = self.term(of: token, in: batch, advantage: advantage)
-                loss += term.loss * weight
-                gradient[token] = Float(term.derivative * weight)
-                kl += term.kl
-                if term.ratio < 1 - epsilon && advantage < 0 { clips.countLow() }
-                if term.ratio > 1 + epsilonHigh && advantage > 0 { clips.countHigh() }
+            let logRatios = tokens.map { token in
+                batch.mask[token] ? Double(batch.logps[token]) - Double(batch.oldLogps?[token] ?? batch.logps[token]) : 0
             }
-            clips.endCompletion()
+            let row = row(logRatios, advantage: batch.advantages[index], counted: counted)
+            let isKept = row.advantage >= 0 || -row.meanLogRatio <= offPolicyMaskThreshold ?? .infinity
+            let weight = weigh(counted)
+            // d loss / d ratio of the whole completion, summed over its tokens.
+            var byRowRatio = 0.0
+            var flat = (low: 0, high: 0)
+            for token in tokens where batch.mask[token] {
+                let logp = Double(batch.logps[token])
+                let ratio = importanceSamplingLevel == .token ? exp(logRatios[token - tokens.lowerBound]) : row.ratio
+                var term = isKept && chosen[token] ? policyTerm(ratio: ratio, logp: logp, row) : PolicyTerm()
+                if beta != 0, let reference = batch.referenceLogps {
+                    let penalty = klTerm(ratio: ratio, logp: logp, reference: Double(reference[token]))
+                    kl += penalty.kl
+                    term.loss += penalty.term.loss
+                    term.byRatio += penalty.term.byRatio
+                    term.byLogp += penalty.term.byLogp
+                }
+                result.loss += term.loss * weight
+                // d ratio / d logp = ratio, even where the old log-prob is the present one, which counts as a constant.
+                if importanceSamplingLevel == .token { term.byLogp += term.byRatio * ratio } else { byRowRatio += term.byRatio }
+                result.gradient[token] = Float(term.byLogp * weight)
+                let side = clippedSide(ratio, advantage: row.advantage)
+                flat = (flat.low + (side < 0 ? 1 : 0), flat.high + (side > 0 ? 1 : 0))
+            }
+            if importanceSamplingLevel == .token {
+                ratios.add(ratios: counted, low: flat.low, high: flat.high)
+            } else {
+                // d (geometric mean) / d logp = mean / tokens.
+                let share = byRowRatio * row.ratio / Double(max(counted, 1)) * weight
+                for token in tokens where batch.mask[token] { result.gradient[token] += Float(share) }
+                let side = clippedSide(row.ratio, advantage: row.advantage)
+                ratios.add(ratios: 1, low: side < 0 ? 1 : 0, high: side > 0 ? 1 : 0)
+            }
+            phi += row.phi
         }
-        let klMetric = beta == 0 ? [] : [(name: "kl", value: kl / Double(max(clips.tokens, 1)))]
-        return Result(loss: loss, gradient: gradient, metrics: klMetric + clips.metrics)
+        result.policyLoss = [.dapo, .cispo, .vespo].contains(lossType) ? result.loss : result.loss * Double(step.microBatches)
+        if beta != 0 { result.metrics.append(("kl", kl / Double(max(batch.lossTokens, 1)))) }
+        addEntropy(to: &result, batch, chosen: chosen, step)
+        if lossType.clipsRatio { result.metrics += ratios.clipped }
+        if lossType == .cispo { result.metrics.append(("cispo_clip_ratio", ratios.highShare)) }
+        if lossType == .vespo { result.metrics.append(("vespo/phi_seq_mean", phi / Double(max(batch.advantages.count, 1)))) }
+        return result
+    }
+
+    private func row(_ logRatios: [Double], advantage: Double, counted: Int) -> PolicyRow {
+        PolicyRow(
+            advantage: advantage, meanLogRatio: logRatios.reduce(0, +) / Double(max(counted, 1)),
+            phi: lossType == .vespo ? vespoWeight(logRatios, advantage: advantage) : 1)
+    }
+
+    /// -1 or 1 for a ratio that the clipping has made flat below or above, 0 for the others; what TRL counts.
+    private func clippedSide(_ ratio: Double, advantage: Double) -> Int {
+        if lossType == .cispo { return ratio > epsilonHigh && advantage > 0 ? 1 : 0 }
+        let capped = min(ratio, delta ?? .infinity)
+        if capped < 1 - epsilon && advantage < 0 { return -1 }
+        return capped > 1 + epsilonHigh && advantage > 0 ? 1 : 0
     }
 
     /// The weight of each token of a completion, as a function of how many of its tokens count.
     private func weights(of batch: Batch, in step: Step) -> (Int) -> Double {
         let completions = Double(batch.advantages.count)
         let accumulation = Double(step.microBatches)
+        let weight: Double
         switch lossType {
-        case .grpo: return { 1 / (Double(max($0, 1)) * completions * accumulation) }
-        case .bnpo:
-            let weight = 1 / (Double(max(batch.lossTokens, 1)) * accumulation)
-            return { _ in weight }
-        case .drGRPO:
-            let weight = 1 / (completions * Double(maxCompletionLength) * accumulation)
-            return { _ in weight }
-        case .dapo:
-            let weight = 1 / Double(max(step.lossTokens, 1))
-            return { _ in weight }
+        case .grpo, .sapo: return { 1 / (Double(max($0, 1)) * completions * accumulation) }
+        case .bnpo: weight = 1 / (Double(max(batch.lossTokens, 1)) * accumulation)
+        case .drGRPO: weight = 1 / (completions * Double(maxCompletionLength) * accumulation)
+        case .luspo: weight = 1 / (completions * accumulation)
+        case .dapo, .cispo, .vespo: weight = 1 / Double(max(step.lossTokens, 1))
         }
+        return { _ in weight }
     }
 
-    private struct Term {
-        var loss: Double
-        /// d loss / d logp.
-        var derivative: Double
-        var ratio: Double
-        var kl: Double
-    }
-
-    private func term(of token: Int, in batch: Batch, advantage: Double) -> Term {
-        let logp = Double(batch.logps[token])
-        let ratio = exp(logp - (batch.oldLogps.map { Double($0[token]) } ?? logp))
-        let clipped = min(max(ratio, 1 - epsilon), 1 + epsilonHigh)
-        let isFlat = clipped != ratio && clipped * advantage < ratio * advantage
-        // d ratio / d logp = ratio, even where the old log-prob is the present one, which counts as a constant.
-        var term = Term(loss: -min(ratio * advantage, clipped * advantage), derivative: isFlat ? 0 : -ratio * advantage, ratio: ratio, kl: 0)
-        if beta != 0, let reference = batch.referenceLogps {
-            let difference = Double(reference[token]) - logp
-            let growth = exp(difference)
-            let k3 = growth - difference - 1
-            term.kl = biasCorrectedKL ? ratio * k3 : k3
-            term.loss += beta * term.kl
-            term.derivative += beta * (biasCorrectedKL ? ratio * (k3 + 1 - growth) : 1 - growth)
-        }
-        return term
-    }
-}
-
-/// How many tokens the clipping has made flat, in all and by completion.
-private struct ClipCounts {
-    var tokens = 0
-    private var low = 0
-    private var high = 0
-    private var lowestLow = Double.nan
-    private var highestHigh = Double.nan
-    private var row = (tokens: 0, low: 0, high: 0)
-
-    mutating func beginCompletion(tokens: Int) { row = (tokens, 0, 0) }
-    mutating func countLow() { row.low += 1 }
-    mutating func countHigh() { row.high += 1 }
-
-    mutating func endCompletion() {
-        tokens += row.tokens
-        low += row.low
-        high += row.high
-        guard row.tokens > 0 else { return }
-        // IEEE minimum and maximum of a number and NaN are the number.
-        lowestLow = Double.minimum(lowestLow, Double(row.low) / Double(row.tokens))
-        highestHigh = Double.maximum(highestHigh, Double(row.high) / Double(row.tokens))
-    }
-
-    var metrics: [(name: String, value: Double)] {
-        let all = Double(max(tokens, 1))
-        return [
-            ("clip_ratio/low_mean", Double(low) / all), ("clip_ratio/low_min", lowestLow),
-            ("clip_ratio/high_mean", Double(high) / all), ("clip_ratio/high_max", highestHigh),
-            ("clip_ratio/region_mean", Double(low + high) / all),
-        ]
+    /// loss -= coefficient * mean entropy of the chosen tokens, whatever the loss's own averaging; and the metric `entropy`.
+    private func addEntropy(to result: inout Result, _ batch: Batch, chosen: [Bool], _ step: Step) {
+        guard let entropies = batch.entropies else { return }
+        func sum(_ mask: [Bool]) -> Double { zip(entropies, mask).reduce(0) { $0 + ($1.1 ? Double($1.0) : 0) } }
+        result.metrics.append(("entropy", sum(batch.mask) / Double(max(batch.lossTokens, 1))))
+        result.entropySum = sum(chosen)
+        result.entropyTokens = chosen.count(where: \.self)
+        guard step.entropyCoefficient != 0 else { return }
+        let weight = step.entropyCoefficient / (Double(max(result.entropyTokens, 1)) * Double(step.microBatches))
+        result.loss -= weight * result.entropySum
+        result.entropyGradient = chosen.map { $0 ? Float(-weight) : 0 }
     }
 }

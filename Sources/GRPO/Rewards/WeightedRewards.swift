@@ -40,6 +40,8 @@ public struct WeightedRewards: Sendable {
     public struct Table: Sendable {
         /// The functions' names.
         public let names: [String]
+        /// What each function counts.
+        public let weights: [Double]
         /// One array a function, in it one reward a completion.
         public let values: [[Double?]]
         /// The weighted sum of the rewards that are there, one a completion; nil where no function had anything to say.
@@ -59,6 +61,7 @@ public struct WeightedRewards: Sendable {
         init(names: [String], weights: [Double], judgements: [Judgement]) {
             let values = judgements.map(\.rewards)
             self.names = names
+            self.weights = weights
             self.values = values
             extra = judgements.flatMap(\.extra)
             logged = judgements.flatMap(\.metrics)

@@ -29,12 +29,15 @@ extension GRPOTrainer {
         clock.end("reward")
         record(rollouts, table)
         judge(&rollouts, table)
+        progress(.judged(rollouts))
 
         let truncated = rollouts.map { isTruncated($0) }
         let oldLogps = plan.needsOldLogps ? oldLogps(of: rollouts) : nil
-        clock.end("generate")
+        let referenceLogps = configuration.beta == 0 ? nil : reference.map { logps(of: rollouts, under: $0) }
+        clock.end("forward")
         return GenerationBatch(
-            rollouts: rollouts, counts: truncated.map { !(configuration.maskTruncatedCompletions && $0) }, oldLogps: oldLogps, tape: tape)
+            rollouts: rollouts, counts: truncated.map { !(configuration.maskTruncatedCompletions && $0) }, oldLogps: oldLogps,
+            referenceLogps: referenceLogps, tape: tape)
     }
 
     /// In bfloat16 sampling is the training forward; it is kept if memory allows, at most for what the batch could need.
@@ -48,19 +51,10 @@ extension GRPOTrainer {
     }
 
     private func sample(_ rows: [Int], dataset: PromptDataset, promptIDs: [[Int32]], step: Int, tape: RolloutTape?) -> [Rollout] {
-        var parameters = SamplingParameters()
-        parameters.temperature = Float(configuration.temperature)
-        parameters.topP = Float(configuration.topP)
-        parameters.topK = configuration.topK
-        parameters.minP = Float(configuration.minP ?? 0)
-        parameters.repetitionPenalty = Float(configuration.repetitionPenalty)
-        parameters.maxNewTokens = configuration.maxCompletionLength
-        parameters.endTokens = policy.endTokens
-        parameters.seed = UInt64(configuration.seed)
         let requests = rows.map { GenerationRequest(prompt: promptIDs[$0], count: plan.generations, stream: UInt64($0 * plan.generations)) }
         let total = rows.count * plan.generations
         let completions = policy.model.generate(
-            requests, parameters, generation: UInt32(truncatingIfNeeded: step), tape: tape,
+            requests, sampling, generation: UInt32(truncatingIfNeeded: step), tape: tape,
             progress: { state in
                 self.progress(.generating(step: step, tokens: state.tokens, active: state.active, completions: total))
             })
@@ -76,7 +70,14 @@ extension GRPOTrainer {
     /// Rewards and advantages into the records; groups may lie anywhere in the batch.
     private func judge(_ rollouts: inout [Rollout], _ table: WeightedRewards.Table) {
         let order = rollouts.indices.sorted { (rollouts[$0].group, $0) < (rollouts[$1].group, $1) }
-        let advantages = Advantages(rewards: order.map { table.totals[$0] }, groupSize: plan.generations, scale: configuration.scaleRewards)
+        let advantages =
+            switch configuration.rewardAggregation {
+            case .sumThenNormalize:
+                Advantages(rewards: order.map { table.totals[$0] }, groupSize: plan.generations, scale: configuration.scaleRewards)
+            case .normalizeThenSum:
+                Advantages(
+                    rewardsByFunction: table.values.map { rewards in order.map { rewards[$0] } }, weights: table.weights, groupSize: plan.generations)
+            }
         for (place, index) in order.enumerated() {
             rollouts[index].rewards = table.rewards(of: index)
             rollouts[index].reward = table.totals[index]
@@ -95,16 +96,26 @@ extension GRPOTrainer {
         metrics.record(table.metrics)
     }
 
-    private func isTruncated(_ rollout: Rollout) -> Bool { !(rollout.ids.last.map(policy.endTokens.contains) ?? false) }
+    private func isTruncated(_ rollout: Rollout) -> Bool { !(rollout.ids.last.map(sampling.endTokens.contains) ?? false) }
 
     /// The sampler's log-probabilities where they are the trainer's, bit for bit; otherwise a forward pass, as TRL makes it.
     private func oldLogps(of rollouts: [Rollout]) -> [[Float]] {
         if configuration.dtype == .bfloat16 || isReplay, rollouts.allSatisfy({ $0.logprobs != nil }) { return rollouts.compactMap(\.logprobs) }
-        return rollouts.map { rollout in
-            policy.model.score(
-                [TokenGroup(prompt: rollout.promptIDs, completions: [rollout.ids])], temperature: Float(configuration.temperature)
-            ).logprobs
+        return logps(of: rollouts, under: policy.model)
+    }
+
+    /// Log-probabilities of every completion's tokens under a model, a micro-batch at a time.
+    private func logps(of rollouts: [Rollout], under model: Qwen2Model) -> [[Float]] {
+        var result = rollouts.map { _ in [Float]() }
+        for first in stride(from: 0, to: rollouts.count, by: plan.microBatchSize) {
+            let part = MicroBatch(rollouts, first..<min(first + plan.microBatchSize, rollouts.count), generations: plan.generations)
+            var logps = model.score(part.groups, temperature: Float(configuration.temperature)).logprobs[...]
+            for index in part.rollouts {
+                result[index] = Array(logps.prefix(rollouts[index].ids.count))
+                logps = logps.dropFirst(rollouts[index].ids.count)
+            }
         }
+        return result
     }
 
     private var isReplay: Bool {

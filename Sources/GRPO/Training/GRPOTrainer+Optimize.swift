@@ -8,26 +8,29 @@ extension GRPOTrainer {
         let lossTokens = microBatches.reduce(0) { sum, item in
             sum + item.microBatch.rollouts.reduce(0) { $0 + (item.batch.counts[$1] ? item.batch.rollouts[$1].ids.count : 0) }
         }
-        let shares = PolicyObjective.Step(microBatches: microBatches.count, lossTokens: lossTokens)
+        let shares = PolicyObjective.Step(
+            microBatches: microBatches.count, lossTokens: lossTokens, entropyCoefficient: entropy.applied(configuration))
+        let hasEntropyBonus = configuration.entropyCoefficient != 0 || configuration.usesAdaptiveEntropy
         var loss = 0.0
+        var entropies = (sum: 0.0, tokens: 0)
         for (index, item) in microBatches.enumerated() {
-            let temperature = Float(configuration.temperature)
-            let referenceLogps = configuration.beta == 0 ? nil : reference?.score(item.microBatch.groups, temperature: temperature).logprobs
             let groups = item.microBatch.groups
             let pass =
-                item.batch.tape?.pass(groups, members: item.microBatch.members) ?? model.forward(groups, temperature: temperature)
+                item.batch.tape?.pass(groups, members: item.microBatch.members)
+                ?? model.forward(groups, temperature: Float(configuration.temperature))
             clock.end("forward")
-            let batch = item.batch.objectiveBatch(item.microBatch, logps: pass.statistics.logprobs, referenceLogps: referenceLogps)
-            let result = configuration.objective.evaluate(batch, in: shares)
+            let result = configuration.objective.evaluate(item.batch.objectiveBatch(item.microBatch, pass.statistics), in: shares)
             loss += result.loss
+            entropies = (entropies.sum + result.entropySum, entropies.tokens + result.entropyTokens)
             metrics.record(result.metrics)
-            let counted = zip(pass.statistics.entropies, batch.mask).filter { $0.1 }
-            metrics.record("entropy", counted.reduce(0) { $0 + Double($1.0) } / Double(max(counted.count, 1)))
-            model.backward(pass, dLogprobs: result.gradient)
+            if hasEntropyBonus { metrics.record("policy_loss", result.policyLoss) }
+            model.backward(pass, dLogprobs: result.gradient, dEntropies: result.entropyGradient)
             clock.end("backward")
             progress(.training(step: step, microBatch: index + 1, of: microBatches.count))
         }
-        let norm = optimizer.gradientNorm()
+        entropy.end(sum: entropies.sum, tokens: entropies.tokens, configuration)
+        if hasEntropyBonus { metrics.record("entropy_coef", entropy.coefficient) }
+        let norm = model.parameters.gradientNorm
         guard norm.isFinite, loss.isFinite else {
             throw TrainingError(
                 message: "step \(step): the loss is \(loss) and the gradient's norm \(norm), expected numbers; lower learning_rate or max_grad_norm")
@@ -35,8 +38,11 @@ extension GRPOTrainer {
         // torch.nn.utils.clip_grad_norm_
         let scale = configuration.maxGradientNorm > 0 ? min(1, configuration.maxGradientNorm / (norm + 1e-6)) : 1
         let rate = schedule.learningRate(at: step - 1)
-        optimizer.step(configuration, learningRate: rate, gradientScale: scale)
+        optimizer.step(learningRate: rate, gradientScale: scale)
         for item in microBatches { item.batch.tape = nil }
+        if configuration.syncsReference && step % configuration.referenceSyncSteps == 0 {
+            reference?.mix(model, share: Float(configuration.referenceMixupAlpha))
+        }
         clock.end("optimizer")
         metrics.record("loss", loss)
         metrics.record("grad_norm", norm)

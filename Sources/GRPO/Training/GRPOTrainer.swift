@@ -19,12 +19,15 @@ public final class GRPOTrainer {
     let policy: TextModel
     let reference: Qwen2Model?
     let source: RolloutSource
-    let optimizer: AdamW
+    let optimizer: any Optimizer
     let schedule: LearningRateSchedule
+    /// How completions are drawn.
+    let sampling: SamplingParameters
     let logger: Logger
     let progress: (TrainingProgress) -> Void
 
     var metrics = Metrics()
+    var entropy: AdaptiveEntropy
     /// Optimizer steps taken, generations of the current epoch, and micro-batches that wait for their turn.
     private var steps = 0
     private var generationsInEpoch = 0
@@ -56,8 +59,11 @@ public final class GRPOTrainer {
         self.logger = logger
         plan = source.plan
         memory = MemoryEstimate(configuration, plan, model: policy.model.configuration, promptTokens: source.longestPrompt)
-        optimizer = AdamW(policy.model.parameters)
-        schedule = configuration.schedule(steps: plan.totalSteps)
+        entropy = AdaptiveEntropy(configuration)
+        optimizer = try configuration.makeOptimizer(policy.model.parameters)
+        sampling = try configuration.sampling(endTokens: policy.endTokens)
+        schedule = try configuration.schedule(steps: plan.totalSteps)
+        for warning in configuration.warnings { logger.warning("\(warning)") }
         if memory.total > MemoryEstimate.physical {
             logger.warning(
                 """
@@ -76,7 +82,7 @@ public final class GRPOTrainer {
         let directory = try RunDirectory(configuration)
         while steps < plan.totalSteps {
             for batch in try advance() { try directory.completions.write(batch.rollouts, step: steps) }
-            if steps % configuration.loggingSteps == 0 || steps == plan.totalSteps {
+            if isLogged {
                 let fraction = Double(steps) / Double(plan.stepsPerEpoch)
                 var line = JSONObject([("step", .integer(Int64(steps))), ("epoch", .number(fraction))])
                 line.members += metrics.drain().members
@@ -84,13 +90,26 @@ public final class GRPOTrainer {
                 try directory.metrics.append(line)
                 progress(.logged(step: steps, metrics: line))
             }
-            let isEpochEnd = queue.isEmpty && generationsInEpoch == plan.generationsPerEpoch
-            if configuration.saveStrategy == .steps && steps % configuration.saveSteps == 0 || configuration.saveStrategy == .epoch && isEpochEnd {
+            if isDue(configuration.saveStrategy, configuration.saveSteps) {
                 let path = "\(directory.path)/checkpoint-\(steps)"
                 try writer.create(path, from: policy.model, overwrite: true) { self.progress(.saving(path: path, bytes: $0, of: $1)) }
             }
         }
         try writer.write(into: directory.path, from: policy.model) { self.progress(.saving(path: directory.path, bytes: $0, of: $1)) }
+    }
+
+    /// Whether the step just taken is one after which `strategy` has something done.
+    private func isDue(_ strategy: IntervalStrategy, _ interval: StepInterval) -> Bool {
+        switch strategy {
+        case .steps: steps % interval.steps(of: plan.totalSteps) == 0
+        case .epoch: queue.isEmpty && generationsInEpoch == plan.generationsPerEpoch
+        case .never: false
+        }
+    }
+
+    /// Whether the step just taken ends a line of metrics; the last one always does.
+    private var isLogged: Bool {
+        isDue(configuration.loggingStrategy, configuration.loggingSteps) || steps == 1 && configuration.logsFirstStep || steps == plan.totalSteps
     }
 
     /// Takes one optimizer step and writes nothing: completions, rewards, and the step on them.

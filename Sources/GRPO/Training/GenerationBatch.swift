@@ -8,14 +8,17 @@ final class GenerationBatch {
     let counts: [Bool]
     /// Log-probabilities under the policy that made the tokens, where a later policy trains on them; nil where the ratio is 1 by definition.
     let oldLogps: [[Float]]?
+    /// Log-probabilities under the reference policy as it was then; nil without one.
+    let referenceLogps: [[Float]]?
     /// The forward pass, as far as sampling made it; gone once the weights have changed.
     var tape: RolloutTape?
 
-    init(rollouts: [Rollout], counts: [Bool], oldLogps: [[Float]]?, tape: RolloutTape?) {
+    init(rollouts: [Rollout], counts: [Bool], oldLogps: [[Float]]?, referenceLogps: [[Float]]?, tape: RolloutTape?) {
         self.tape = tape
         self.rollouts = rollouts
         self.counts = counts
         self.oldLogps = oldLogps
+        self.referenceLogps = referenceLogps
     }
 
     /// The batch cut into micro-batches, `num_iterations` times over.
@@ -27,12 +30,13 @@ final class GenerationBatch {
     }
 
     /// What the loss is computed from, in the order of the micro-batch.
-    func objectiveBatch(_ microBatch: MicroBatch, logps: [Float], referenceLogps: [Float]?) -> PolicyObjective.Batch {
+    func objectiveBatch(_ microBatch: MicroBatch, _ statistics: TokenStatistics) -> PolicyObjective.Batch {
         let indices = microBatch.rollouts
         var offsets = [0]
         for index in indices { offsets.append(offsets[offsets.count - 1] + rollouts[index].ids.count) }
         return PolicyObjective.Batch(
-            offsets: offsets, logps: logps, oldLogps: oldLogps.map { old in indices.flatMap { old[$0] } }, referenceLogps: referenceLogps,
+            offsets: offsets, logps: statistics.logprobs, oldLogps: oldLogps.map { old in indices.flatMap { old[$0] } },
+            referenceLogps: referenceLogps.map { reference in indices.flatMap { reference[$0] } }, entropies: statistics.entropies,
             mask: indices.flatMap { repeatElement(counts[$0], count: rollouts[$0].ids.count) },
             advantages: indices.map { rollouts[$0].advantage ?? 0 })
     }

@@ -10,7 +10,7 @@ public import Qwen2
 
 /// The bytes that a run needs at its peak, by what they are for.
 public struct MemoryEstimate: Sendable {
-    /// Weights, 4 bytes each in both types (BF16 and the low halves of the FP32 masters are as much as FP32), gradients, both moments of AdamW, and a
+    /// Weights, 4 bytes each in both types (BF16 and the low halves of the FP32 masters are as much as FP32), gradients, the optimizer's moments, and a
     /// reference model.
     public let model: Int
     /// Activations of a generation batch, if every completion reaches its limit; of the largest micro-batch where memory is short.
@@ -34,7 +34,13 @@ public struct MemoryEstimate: Sendable {
         let parameters = shape.parameterCount
         let isHalf = configuration.dtype == .bfloat16
         let width = isHalf ? 2 : 4
-        model = parameters * (4 + 4 + 8 + (configuration.beta != 0 ? width : 0))
+        let moments =
+            switch configuration.optimizer {
+            case .adamW: 8
+            case .adamW8Bit: 2
+            case .sgd: configuration.optimizerArguments == nil ? 0 : 4
+            }
+        model = parameters * (4 + 4 + moments + (configuration.beta != 0 ? width : 0))
         let keys = shape.keyValueHeadCount * shape.headSize
         let cached = plan.promptsPerGeneration * promptTokens + plan.generationBatchSize * plan.maxCompletionLength
         cache = cached * shape.layerCount * 2 * keys * width

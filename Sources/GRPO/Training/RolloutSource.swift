@@ -8,9 +8,10 @@ public final class RolloutSource {
     }
 
     let kind: Kind
-    let plan: BatchPlan
+    /// The batch arithmetic, known before the first token.
+    public let plan: BatchPlan
     /// Tokens of the longest prompt.
-    let longestPrompt: Int
+    public let longestPrompt: Int
     /// Chunks of dataset rows (of recorded batches) that the current epoch has left.
     private var chunks: [[Int]] = []
     private var sampler: RepeatSampler
@@ -21,9 +22,10 @@ public final class RolloutSource {
         plan = try BatchPlan(configuration, rows: dataset.rows.count)
         try rewards.check(dataset)
         let context = policy.model.configuration.contextLength
+        let variables = configuration.chatTemplateArguments.object
         let promptIDs = try dataset.rows.enumerated().map { index, row in
             do {
-                let ids = try policy.ids(of: row.prompt)
+                let ids = try policy.ids(of: row.prompt, variables: variables)
                 guard ids.count + configuration.maxCompletionLength <= context else {
                     throw PromptError(
                         message:

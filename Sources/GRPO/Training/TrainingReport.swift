@@ -4,6 +4,8 @@ public import JSON
 public enum TrainingProgress: Sendable {
     /// Completions are being generated for an optimizer step: tokens so far, completions not ended of how many.
     case generating(step: Int, tokens: Int, active: Int, completions: Int)
+    /// The completions of a generation, with their rewards and advantages.
+    case judged([Rollout])
     /// Micro-batches of an optimizer step that are done.
     case training(step: Int, microBatch: Int, of: Int)
     /// A line of metrics, every `logging_steps` steps: TRL's names, and the seconds of each phase under `time/...`.

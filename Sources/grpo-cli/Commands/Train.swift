@@ -23,6 +23,12 @@ struct Train: ParsableCommand {
     @Option(help: "Train on the recorded rollouts of this directory instead of generating.")
     var replay: String?
 
+    @Flag(help: "Print the configuration with every default as YAML, and stop.")
+    var printConfig = false
+
+    @Flag(help: "Check everything, print what would happen, how much memory and about how long it would take, and stop.")
+    var dryRun = false
+
     @OptionGroup var threads: ThreadOptions
 
     @Argument(parsing: .allUnrecognized, help: "--key value ... for any key of TRL's GRPOConfig.")
@@ -39,12 +45,16 @@ struct Train: ParsableCommand {
             throw ValidationError("\(error)")
         }
         for notice in notices { logger.info("\(notice)") }
+        if printConfig {
+            try configuration.validate()
+            return try StandardOutput.write(configuration.resolvedYAML)
+        }
         try configuration.validate(
             requiring: ["model_name_or_path", "output_dir"] + (replay == nil ? ["dataset_name", "reward_funcs"] : []))
         let threads = Qwen2Model.useThreads(threads.count)
 
         // What can be wrong is found before the gigabytes are read: the directory, the rewards and the dataset, then the batches.
-        try GRPOTrainer.checkOutput(configuration)
+        if !dryRun { try GRPOTrainer.checkOutput(configuration) }
         let rewards = replay == nil ? try WeightedRewards(configuration) : nil
         let dataset =
             try configuration.dataset.flatMap { path in
@@ -56,8 +66,8 @@ struct Train: ParsableCommand {
             _ = try BatchPlan(configuration, rows: dataset.rows.count)
         }
         let checkpoint = try Checkpoint(opening: configuration.model ?? "")
-        let policy = try TextModel(checkpoint, computeType: configuration.dtype, trainable: true)
-        let reference = configuration.beta == 0 ? nil : try Qwen2Model(checkpoint, computeType: configuration.dtype)
+        let policy = try TextModel(checkpoint, computeType: configuration.dtype, trainable: !dryRun)
+        let reference = configuration.beta == 0 || dryRun ? nil : try Qwen2Model(checkpoint, computeType: configuration.dtype)
         let source: RolloutSource
         if let replay {
             source = try RolloutSource(configuration, replaying: replay, policy: policy)
@@ -66,27 +76,50 @@ struct Train: ParsableCommand {
         } else {
             throw ConfigurationError(message: "dataset_name and reward_funcs are needed unless --replay is given")
         }
-        let display = TrainingDisplay()
+        if dryRun { return try estimate(configuration, source, policy.model) }
+        let display = TrainingDisplay(completions: configuration.logCompletions ? configuration.completionsToPrint ?? .max : 0)
         let trainer = try GRPOTrainer(configuration, policy: policy, reference: reference, source: source, logger: logger) { display.show($0) }
         display.totalSteps = trainer.plan.totalSteps
         Terminal.write(trainer.plan.description + "\n")
-        let memory = trainer.memory
-        Terminal.write(
-            "\(policy.model.configuration.parameterCount / 1_000_000) M parameters in \(configuration.dtype.rawValue), \(threads) threads "
-                + "(\(Qwen2Model.instructionSet)). Memory at most about \(Terminal.bytes(memory.total)): model and optimizer "
-                + "\(Terminal.bytes(memory.model)), activations \(Terminal.bytes(memory.activations)), keys and values "
-                + "\(Terminal.bytes(memory.cache)), head \(Terminal.bytes(memory.head)).\n")
+        Terminal.write(describe(policy.model, configuration, threads) + "\n" + describe(trainer.memory) + "\n")
         try trainer.train()
         display.finish()
         try StandardOutput.line(configuration.outputDirectory ?? "")
+    }
+
+    private func describe(_ model: Qwen2Model, _ configuration: GRPOConfiguration, _ threads: Int) -> String {
+        "\(model.configuration.parameterCount / 1_000_000) M parameters in \(configuration.dtype.rawValue), \(threads) threads "
+            + "(\(Qwen2Model.instructionSet))."
+    }
+
+    private func describe(_ memory: MemoryEstimate) -> String {
+        "Memory at most about \(Terminal.bytes(memory.total)): model and optimizer \(Terminal.bytes(memory.model)), activations "
+            + "\(Terminal.bytes(memory.activations)), keys and values \(Terminal.bytes(memory.cache)), head \(Terminal.bytes(memory.head))."
+    }
+
+    /// What `--dry-run` prints: the batch plan, memory, time, and what the trainer would warn about.
+    private func estimate(_ configuration: GRPOConfiguration, _ source: RolloutSource, _ model: Qwen2Model) throws {
+        try StandardOutput.line(source.plan.description)
+        let memory = MemoryEstimate(configuration, source.plan, model: model.configuration, promptTokens: source.longestPrompt)
+        try StandardOutput.line(describe(memory) + " This machine has \(Terminal.bytes(MemoryEstimate.physical)).")
+        let time = TimeEstimate(source.plan, model: model, promptTokens: source.longestPrompt)
+        try StandardOutput.line(
+            "Time at most about \(Terminal.time(time.total)), if every completion reaches its limit: \(Terminal.time(time.generation)) a generation, "
+                + "\(Terminal.time(time.training)) of training an optimizer step.")
+        for warning in configuration.warnings { try StandardOutput.line("warning: \(warning)") }
     }
 }
 
 /// Training as lines on the terminal: one a logging step, and what is going on between them.
 private final class TrainingDisplay {
     var totalSteps = 0
+    /// Completions to show with each line (`log_completions`).
+    private let completions: Int
+    private var latest: [Rollout] = []
     private var terminal = Terminal()
     private let started = ContinuousClock.now
+
+    init(completions: Int) { self.completions = completions }
 
     func show(_ progress: TrainingProgress) {
         switch progress {
@@ -96,8 +129,14 @@ private final class TrainingDisplay {
             terminal.update("step \(step)/\(totalSteps): training, micro-batch \(microBatch) of \(count)")
         case .saving(let path, let bytes, let total):
             terminal.update("writing \(path): \(Terminal.bytes(bytes)) of \(Terminal.bytes(total))")
+        case .judged(let rollouts):
+            if completions > 0 { latest = rollouts }
         case .logged(let step, let metrics):
             terminal.line(line(step, metrics))
+            for rollout in latest.prefix(completions) {
+                let reward = rollout.reward.map { String(format: "%.3f", $0) } ?? "none"
+                terminal.line("  group \(rollout.group)  reward \(reward)  \(JSONValue.string(rollout.text ?? "").serialized())")
+            }
         }
     }
 

@@ -1,0 +1,39 @@
+internal import CKernels
+internal import Qwen2
+internal import SafeTensors
+
+/// AdamW (Loshchilov and Hutter 2019) in PyTorch's arithmetic.
+final class AdamW: Optimizer {
+    var steps = 0
+    private let parameters: [Parameter]
+    private let configuration: GRPOConfiguration
+    private let moments: [(first: OptimizerBuffer, second: OptimizerBuffer)]
+
+    init(_ parameters: [Parameter], _ configuration: GRPOConfiguration) {
+        self.parameters = parameters
+        self.configuration = configuration
+        moments = parameters.map { (OptimizerBuffer(floats: $0.count), OptimizerBuffer(floats: $0.count)) }
+    }
+
+    /// Under torch's names.
+    var state: [OptimizerTensor] {
+        zip(parameters, moments).flatMap { parameter, moments in
+            [
+                OptimizerTensor(name: parameter.name + ".exp_avg", type: .f32, shape: parameter.shape, bytes: moments.first.bytes),
+                OptimizerTensor(name: parameter.name + ".exp_avg_sq", type: .f32, shape: parameter.shape, bytes: moments.second.bytes),
+            ]
+        }
+    }
+
+    func step(learningRate: Double, gradientScale: Double) {
+        steps += 1
+        for (parameter, moments) in zip(parameters, moments) {
+            guard let master = parameter.master, let gradient = parameter.gradient?.baseAddress, let first = moments.first.floats,
+                let second = moments.second.floats
+            else { continue }
+            let step = configuration.adamWStep(parameter, step: steps, learningRate: learningRate, gradientScale: gradientScale)
+            ck_adamw(master, first, second, gradient, step)
+            parameter.publishMaster()
+        }
+    }
+}

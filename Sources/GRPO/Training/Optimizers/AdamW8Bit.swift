@@ -1,0 +1,60 @@
+internal import CKernels
+internal import Qwen2
+internal import SafeTensors
+
+/// AdamW with moments of one byte and a scale for each 256 of them (Dettmers et al. 2022), as bitsandbytes has it.
+final class AdamW8Bit: Optimizer {
+    /// Parameters with fewer elements keep FP32 moments: they weigh nothing, and biases and norms want the precision.
+    static let leastElements = 4096
+
+    var steps = 0
+    private let large: [(parameter: Parameter, moments: Moments)]
+    private let small: AdamW
+    /// Some rows of a matrix in FP32.
+    private let scratch: OptimizerBuffer
+    private let configuration: GRPOConfiguration
+
+    private struct Moments {
+        let first, second, firstScales, secondScales: OptimizerBuffer
+        let blocks: Int
+
+        init(_ count: Int) {
+            blocks = (count + Int(CK_ADAMW_8BIT_BLOCK) - 1) / Int(CK_ADAMW_8BIT_BLOCK)
+            (first, second) = (OptimizerBuffer(byteCount: count), OptimizerBuffer(byteCount: count))
+            (firstScales, secondScales) = (OptimizerBuffer(floats: blocks), OptimizerBuffer(floats: blocks))
+        }
+    }
+
+    init(_ parameters: [Parameter], _ configuration: GRPOConfiguration) {
+        self.configuration = configuration
+        large = parameters.filter { $0.count >= Self.leastElements }.map { ($0, Moments($0.count)) }
+        scratch = OptimizerBuffer(floats: large.compactMap { $0.parameter.master.map { ck_adamw_8bit_scratch($0) } }.max() ?? 0)
+        small = AdamW(parameters.filter { $0.count < Self.leastElements }, configuration)
+    }
+
+    /// Under bitsandbytes' names; those of small parameters under torch's.
+    var state: [OptimizerTensor] {
+        large.flatMap { parameter, moments in
+            [
+                OptimizerTensor(name: parameter.name + ".state1", type: .u8, shape: parameter.shape, bytes: moments.first.bytes),
+                OptimizerTensor(name: parameter.name + ".state2", type: .u8, shape: parameter.shape, bytes: moments.second.bytes),
+                OptimizerTensor(name: parameter.name + ".absmax1", type: .f32, shape: [moments.blocks], bytes: moments.firstScales.bytes),
+                OptimizerTensor(name: parameter.name + ".absmax2", type: .f32, shape: [moments.blocks], bytes: moments.secondScales.bytes),
+            ]
+        } + small.state
+    }
+
+    func step(learningRate: Double, gradientScale: Double) {
+        steps += 1
+        for (parameter, moments) in large {
+            guard let master = parameter.master, let gradient = parameter.gradient?.baseAddress, let first = moments.first.codes,
+                let second = moments.second.codes, let firstScales = moments.firstScales.floats, let secondScales = moments.secondScales.floats
+            else { continue }
+            let step = configuration.adamWStep(parameter, step: steps, learningRate: learningRate, gradientScale: gradientScale)
+            ck_adamw_8bit(master, first, second, firstScales, secondScales, gradient, step, scratch.floats)
+            parameter.publishMaster()
+        }
+        small.steps = steps - 1
+        small.step(learningRate: learningRate, gradientScale: gradientScale)
+    }
+}
