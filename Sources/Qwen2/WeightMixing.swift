@@ -13,6 +13,22 @@ extension Qwen2Model {
     }
 }
 
+extension Qwen2Model {
+    /// Replaces every weight by what `read` fills in: a slice of rows of the named weight, FP32 and row-major.
+    public func replaceWeights(_ read: (_ name: String, _ rows: Range<Int>, _ numbers: UnsafeMutableBufferPointer<Float>) throws -> Void) rethrows {
+        for parameter in parameters {
+            let slice = parameter.sliceRows
+            let numbers = AlignedBuffer(floats: slice * parameter.rowLength)
+            for first in stride(from: 0, to: parameter.rowCount, by: slice) {
+                let rows = first..<min(first + slice, parameter.rowCount)
+                try read(parameter.name, rows, .init(start: numbers.floats, count: rows.count * parameter.rowLength))
+                parameter.write(numbers.floats, rows: rows)
+            }
+            parameter.publishMaster()
+        }
+    }
+}
+
 extension Parameter {
     fileprivate func mix(_ other: Parameter, share: Float) {
         let slice = sliceRows

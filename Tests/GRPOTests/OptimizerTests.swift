@@ -24,7 +24,9 @@ import Testing
     }
 
     /// The matrix after four steps, and the optimizer.
-    private func run(_ configuration: GRPOConfiguration, rate: Double, type: ComputeType = .float32) throws -> (weights: [Float], optimizer: any Optimizer) {
+    private func run(_ configuration: GRPOConfiguration, rate: Double, type: ComputeType = .float32) throws -> (
+        weights: [Float], optimizer: any Optimizer
+    ) {
         let start = try numbers("start", as: Float.self)
         let gradients = try numbers("gradients", as: Float.self)
         let parameter = Parameter(name: "w", shape: [17, 300], type: type, trainable: true)
@@ -73,8 +75,8 @@ import Testing
         for (tensor, name) in zip(state, ["state1", "state2"]) {
             let codes = try numbers(name, as: UInt8.self)
             // A moment half-way between two steps may fall on either side by its last bit.
-            let other = zip(tensor.bytes, codes).count { $0 != $1 }
-            #expect(tensor.bytes.count == codes.count && other <= 6, "\(other) of \(codes.count) codes of \(name) differ")
+            let other = zip(tensor.buffer.bytes, codes).count { $0 != $1 }
+            #expect(tensor.buffer.bytes.count == codes.count && other <= 6, "\(other) of \(codes.count) codes of \(name) differ")
         }
     }
 

@@ -48,7 +48,7 @@ import Testing
     func badFiles() throws {
         let directory = try TemporaryDirectory()
         #expect(failure { _ = try PromptDataset(path: directory.path + "/none") }.contains("cannot open"))
-        #expect(failure { _ = try PromptDataset(path: directory.path) }.contains("not a regular file"))
+        #expect(failure { _ = try PromptDataset(path: directory.path) }.contains("has no split \"train\", found no file of rows"))
         let path = try directory.file("long", String(repeating: "x", count: 3 << 20))
         #expect(failure { _ = try PromptDataset(path: path) }.contains("longer than"))
     }

@@ -126,28 +126,57 @@ import Testing
         #expect(try workspace.run("inspect", "run").output.contains("F32: 26 tensors"))
     }
 
-    /// Ctrl-C at any moment: what has its final name is whole.
-    @Test(arguments: [1, 3, 5, 8])
-    func anInterruptLeavesNoHalfFile(_ step: Int) throws {
-        let process = try workspace.start(
-            arguments: Workspace.training("run") + ["--max_steps", "100000", "--save_strategy", "steps", "--save_steps", "2"], streams: ".interrupted"
-        )
+    /// The end of a run that was told to stop by a signal; the run may not take longer than 20 seconds.
+    private func stop(_ arguments: [String], by signal: Int32, when file: String) throws -> (status: Int32, signalled: Bool, errors: String) {
+        let process = try workspace.start(arguments: arguments, streams: ".stopped")
         let deadline = Date(timeIntervalSinceNow: 20)
-        while !workspace.exists("run/completions/step-00000\(step).jsonl"), process.isRunning, Date() < deadline { usleep(500) }
-        process.interrupt()
+        while !workspace.exists(file), process.isRunning, Date() < deadline { usleep(500) }
+        kill(process.processIdentifier, signal)
         while process.isRunning, Date() < deadline { usleep(10_000) }
         if process.isRunning { kill(process.processIdentifier, SIGKILL) }
         process.waitUntilExit()
-        #expect(process.terminationReason == .uncaughtSignal && process.terminationStatus == SIGINT)
-        let steps = try workspace.names("run/completions").filter { !$0.hasSuffix(".partial") }
-        #expect(steps.count >= step)
-        for name in steps { #expect(try workspace.jsonLines("run/completions/\(name)").count == 8) }
-        let metrics = try workspace.text("run/metrics.jsonl")
-        #expect(metrics.isEmpty || metrics.hasSuffix("\n"))
-        _ = try workspace.jsonLines("run/metrics.jsonl")
+        return (process.terminationStatus, process.terminationReason == .uncaughtSignal, try workspace.text(".stopped.err"))
+    }
+
+    private static let longRun = [
+        "--max_steps", "40", "--num_iterations", "2", "--save_strategy", "steps", "--save_steps", "2", "--save_total_limit", "2",
+    ]
+
+    /// Ctrl-C, or a polite kill: the step is finished and saved, and the same command goes on from there to the same bytes.
+    @Test(arguments: [SIGINT, SIGTERM])
+    func aSignalSavesAndResumes(_ signal: Int32) throws {
+        let arguments = Workspace.training("run") + Self.longRun
+        let whole = try workspace.run(Workspace.training("whole") + Self.longRun)
+        #expect(whole.status == 0, "\(whole.errors)")
+        let stopped = try stop(arguments, by: signal, when: "run/completions/step-000005.jsonl")
+        #expect(stopped.status == 1 && !stopped.signalled, "\(stopped.errors)")
+        let name = signal == SIGINT ? "SIGINT" : "SIGTERM"
+        #expect(
+            stopped.errors.contains("stopped by \(name); everything is in run/checkpoint-")
+                && stopped.errors.contains("--resume_from_checkpoint true"))
+        let resumed = try workspace.run(arguments + ["--resume_from_checkpoint", "true"])
+        #expect(resumed.status == 0 && resumed.errors.contains("Going on from run/checkpoint-"), "\(resumed.errors)")
+        try expectSameRun("whole", "run")
+        #expect(try workspace.jsonLines("run/metrics.jsonl").compactMap { $0["step"]?.int } == Array(1...40))
+    }
+
+    /// Kill -9 at any moment: what has its final name is whole, and the run goes on to the same bytes.
+    @Test(arguments: [3, 14])
+    func aKillLosesNothing(_ step: Int) throws {
+        let arguments = Workspace.training("run") + Self.longRun + ["--resume_from_checkpoint", "true"]
+        #expect(try workspace.run(Workspace.training("whole") + Self.longRun).status == 0)
+        let file = "run/completions/step-0000\(step < 10 ? "0" : "")\(step).jsonl"
+        let killed = try stop(arguments, by: SIGKILL, when: file)
+        #expect(killed.signalled && killed.status == SIGKILL)
+        for name in try workspace.names("run/completions").filter({ !$0.hasSuffix(".partial") }) {
+            #expect(try workspace.jsonLines("run/completions/\(name)").count == 8)
+        }
         #expect(!workspace.exists("run/model.safetensors") && !workspace.exists("run/config.json"))
-        let checkpoints = try workspace.names("run").filter { $0.hasPrefix("checkpoint-") && !$0.hasSuffix(".partial") && !$0.hasSuffix(".replaced") }
-        #expect(checkpoints.count >= (step - 1) / 2)
-        for name in checkpoints { #expect(try workspace.run("inspect", "run/\(name)").status == 0) }
+        for name in try workspace.names("run") where name.hasPrefix("checkpoint-") && !name.hasSuffix(".partial") {
+            #expect(try workspace.run("inspect", "run/\(name)").status == 0)
+        }
+        let resumed = try workspace.run(arguments)
+        #expect(resumed.status == 0, "\(resumed.errors)")
+        try expectSameRun("whole", "run")
     }
 }

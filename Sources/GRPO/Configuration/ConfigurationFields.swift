@@ -1,8 +1,10 @@
 internal import Qwen2
 extension GRPOConfiguration {
     /// Every key that can be set, in the order of the resolved file. The defaults are those of the properties.
-    public static let fields: [ConfigurationField] = [
-        // Model and run
+    public static let fields: [ConfigurationField] =
+        runFields + dataFields + rewardFields + generationFields + batchFields + objectiveFields + optimizerFields + reportFields
+
+    private static let runFields: [ConfigurationField] = [
         .init("model_name_or_path", \.model, in: .notEmpty, "checkpoint directory, GGUF file or export to train"),
         .init("dtype", aliases: ["torch_dtype"], \.dtype, "compute type: bfloat16 weights with float32 masters, or float32 throughout"),
         .init(
@@ -10,14 +12,28 @@ extension GRPOConfiguration {
             "dtype may be given here too; other arguments of from_pretrained change nothing here or are refused"),
         .init("output_dir", \.outputDirectory, in: .notEmpty, "directory of the run: metrics, completions, checkpoints, the final model"),
         .init("seed", \.seed, in: .atLeast(0), "seed of the data order and of sampling"),
+    ]
 
-        // Data
-        .init("dataset_name", \.dataset, in: .notEmpty, "JSONL file with a prompt a line; other columns go to the rewards"),
+    private static let dataFields: [ConfigurationField] = [
+        .init(
+            "dataset_name", \.dataset, in: .notEmpty,
+            "prompts, a row each: a .jsonl, .json, .csv or .parquet file, or a dataset's directory; other columns go to the rewards"),
+        .init("dataset_config", \.datasetConfiguration, in: .notEmpty, "folder of such a directory"),
+        .init("dataset_train_split", \.trainSplit, in: .notEmpty, "split of such a directory that is trained on"),
+        .init("dataset_test_split", \.testSplit, in: .notEmpty, "split of such a directory that is evaluated on, unless eval_dataset_name is set"),
         .init("dataset_prompt_column", \.promptColumn, in: .notEmpty, "column that holds the prompt, text or a list of {role, content}"),
         .init("system_prompt", \.systemPrompt, "system message put before conversations that have none"),
         .init("shuffle_dataset", \.shuffleDataset, "visit the rows in a new order each epoch"),
+        .init(
+            "prompt_selection_from", \.promptSelection, in: .notEmpty, "completions/ of an earlier run, by whose mean rewards prompts are selected"),
+        .init("pass_rate_reward", \.passRateReward, in: .notEmpty, "the reward whose mean selects; the whole reward when null"),
+        .init("min_pass_rate", \.minPassRate, "prompts with a smaller recorded mean are left out"),
+        .init("max_pass_rate", \.maxPassRate, "prompts with a larger recorded mean are left out"),
+        .init("easiest_first", \.easiestFirst, "train on prompts in falling order of their recorded mean, untried ones last, instead of shuffling"),
+    ]
 
-        // Rewards
+    /// Keys of reward functions, which `eval` takes too.
+    public static let rewardFields: [ConfigurationField] = [
         .init("reward_funcs", \.rewardFunctions, "reward functions: \(RewardSource.expected)"),
         .init("reward_weights", \.rewardWeights, "one weight a reward function; 1 each when null"),
         .init(
@@ -44,8 +60,9 @@ extension GRPOConfiguration {
             "repetition_penalty_reward of nothing but repetition"),
         .init("max_completion_len", \.overlongMaxLength, in: .atLeast(1), "tokens from which soft_overlong_punishment_reward is -1"),
         .init("soft_punish_cache", \.overlongCache, in: .atLeast(0), "tokens before max_completion_len over which it goes down to -1"),
+    ]
 
-        // Generation
+    private static let generationFields: [ConfigurationField] = [
         .init("num_generations", \.generations, in: .atLeast(2), "completions a prompt: the size of a group"),
         .init("max_completion_length", \.maxCompletionLength, in: .atLeast(1), "longest completion, in tokens"),
         .init(
@@ -59,8 +76,9 @@ extension GRPOConfiguration {
             "generation_kwargs", \.generationArguments,
             "further sampling settings, over those above: temperature, top_p, top_k, min_p, repetition_penalty, max_new_tokens"),
         .init("chat_template_kwargs", \.chatTemplateArguments, "variables for the chat template, such as enable_thinking"),
+    ]
 
-        // Batches
+    private static let batchFields: [ConfigurationField] = [
         .init("per_device_train_batch_size", \.perDeviceBatchSize, in: .atLeast(1), "completions in a micro-batch"),
         .init("gradient_accumulation_steps", \.gradientAccumulationSteps, in: .atLeast(1), "micro-batches in an optimizer step"),
         .init(
@@ -72,8 +90,9 @@ extension GRPOConfiguration {
         .init(
             "max_steps", \.maxSteps, in: .init(words: "of at least 1, or -1 for num_train_epochs") { $0 == -1 || $0 >= 1 },
             "optimizer steps; -1 leaves it to num_train_epochs"),
+    ]
 
-        // Objective
+    private static let objectiveFields: [ConfigurationField] = [
         .init("loss_type", \.lossType, "how tokens are averaged into one loss"),
         .init("beta", \.beta, in: .notNegative, "weight of the KL penalty; 0 needs no reference model"),
         .init("use_bias_correction_kl", \.biasCorrectedKL, "multiply the KL term by the importance ratio, as recent TRL does"),
@@ -93,6 +112,10 @@ extension GRPOConfiguration {
             "sum the rewards and normalise, or normalise each and sum (GDPO; scale_rewards is moot)"),
         .init("scale_rewards", \.scaleRewards, "divide advantages by the deviation of the group, of the batch, or not"),
         .init("mask_truncated_completions", \.maskTruncatedCompletions, "leave completions that hit max_completion_length out of the loss"),
+        .init(
+            "zero_std_groups", \.deadGroups,
+            "keep groups whose rewards are all equal, as TRL does, drop them from the loss, or resample other prompts"),
+        .init("max_resample_attempts", \.resampleAttempts, in: .atLeast(1), "further generations that resample may make for a batch"),
         .init("top_entropy_quantile", \.topEntropyQuantile, in: .share, "share of tokens, the least certain ones, that the policy's loss is made of"),
         .init(
             "off_policy_mask_threshold", \.offPolicyMaskThreshold,
@@ -106,8 +129,9 @@ extension GRPOConfiguration {
         .init("sync_ref_model", \.syncsReference, "let the reference model follow the policy"),
         .init("ref_model_mixup_alpha", \.referenceMixupAlpha, in: .share, "share of the policy when the reference follows"),
         .init("ref_model_sync_steps", \.referenceSyncSteps, in: .atLeast(1), "optimizer steps between two such moves"),
+    ]
 
-        // Optimizer
+    private static let optimizerFields: [ConfigurationField] = [
         .init("optim", \.optimizer, "what moves the weights"),
         .init("optim_args", \.optimizerArguments, "of sgd: momentum=0.9, dampening=0.0, nesterov=true"),
         .init("learning_rate", \.learningRate, in: .notNegative, "peak learning rate"),
@@ -124,13 +148,29 @@ extension GRPOConfiguration {
         .init("adam_beta2", \.adamBeta2, in: .belowOne, "decay of AdamW's second moment"),
         .init("adam_epsilon", \.adamEpsilon, in: .positive, "added to AdamW's divisor"),
         .init("max_grad_norm", \.maxGradientNorm, in: .notNegative, "gradients are scaled down to this norm; 0 leaves them"),
+    ]
 
-        // Reports and checkpoints
+    private static let reportFields: [ConfigurationField] = [
         .init("logging_strategy", \.loggingStrategy, "when to write a line of metrics"),
         .init("logging_steps", \.loggingSteps, "optimizer steps a line of metrics; below 1 a share of all steps"),
         .init("logging_first_step", \.logsFirstStep, "write a line for the first step too"),
+        .init("eval_dataset_name", \.evaluationDataset, in: .notEmpty, "held-out prompts, written as dataset_name is"),
+        .init("eval_strategy", \.evaluationStrategy, "when to evaluate on them"),
+        .init("eval_steps", \.evaluationSteps, "optimizer steps between evaluations; logging_steps when null"),
+        .init("eval_on_start", \.evaluatesOnStart, "evaluate before the first step too"),
+        .init("per_device_eval_batch_size", \.evaluationBatchSize, in: .atLeast(1), "completions whose metrics are averaged together in evaluation"),
+        .init("num_generations_eval", \.generationsInEvaluation, in: .atLeast(1), "completions a prompt in evaluation; num_generations when null"),
+        .init(
+            "load_best_model_at_end", \.loadsBestModel, "leave the model of the best evaluation in output_dir, not the last; its checkpoint is kept"),
+        .init(
+            "metric_for_best_model", \.metricForBestModel, in: .notEmpty, "what makes an evaluation the best: eval_reward, eval_rewards/NAME/mean ..."
+        ),
+        .init("greater_is_better", \.greaterIsBetter, "whether more of it is better; null: unless its name ends in loss"),
         .init("save_strategy", \.saveStrategy, "when to write a checkpoint"),
         .init("save_steps", \.saveSteps, "optimizer steps a checkpoint; below 1 a share of all steps"),
+        .init("save_total_limit", \.saveTotalLimit, in: .atLeast(1), "checkpoints kept, the newest; null is all"),
+        .init("save_only_model", \.savesOnlyModel, "leave out of checkpoints what only resuming needs: 12 bytes a parameter"),
+        .init("resume_from_checkpoint", \.resumePoint, "go on: true at the last checkpoint in output_dir, or at the one of this path"),
         .init("log_completions", \.logCompletions, "show completions on the terminal at each logging step; the files have all of them anyway"),
         .init(
             "num_completions_to_print", \.completionsToPrint, in: .atLeast(1), "completions that log_completions shows; null is all of the last batch"

@@ -88,13 +88,6 @@ enum ForeignKey: Sendable {
                 "batch_eval_metrics",
             ]
         ),
-        (
-            "train does not evaluate yet",
-            ["eval_steps", "eval_delay", "per_device_eval_batch_size", "num_generations_eval", "metric_for_best_model", "greater_is_better"]
-        ),
-        ("dataset_name is one file", ["dataset_train_split", "dataset_test_split"]),
-        ("every checkpoint is kept", ["save_total_limit"]),
-        ("checkpoints hold the model", ["save_only_model"]),
         ("dataset_name is read whole", ["dataset_streaming", "streaming"]),
         (
             "use_peft is not supported yet",
@@ -122,14 +115,10 @@ enum ForeignKey: Sendable {
         "neftune_noise_alpha": .only(off, "noise on embeddings is for supervised fine-tuning; leave it out"),
         "auto_find_batch_size": .only(off, "TRL refuses it too: lower per_device_train_batch_size"),
         "optim_target_modules": .only(off, "the optimizers that need it are not here; leave it out"),
+        "eval_delay": .only(["0"], "evaluation begins with the run; leave it out"),
         "parallelism_config": .only(off, "there is one process; leave it out"),
         "datasets": .only(off + ["[]"], "mixtures of datasets are not read; join the files into one and set dataset_name"),
         "test_split_size": .only(off, "split the file yourself and set eval_dataset_name"),
         "reward_model_name_or_path": .only(off, "reward models are not supported yet; call one from a Python function in reward_funcs"),
-        "eval_strategy": .only(["no", "false"], "train does not evaluate yet; `grpo-cli eval` does"),
-        "eval_on_start": .only(off, "train does not evaluate yet; `grpo-cli eval` does"),
-        "load_best_model_at_end": .only(off, "train does not evaluate yet; `grpo-cli eval` does"),
-        "resume_from_checkpoint": .only(off, "runs cannot be resumed yet"),
-        "dataset_config": .only(off, "dataset_name is one file"),
     ]
 }

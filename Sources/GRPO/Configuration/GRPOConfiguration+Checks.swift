@@ -24,6 +24,10 @@ extension GRPOConfiguration {
             "use_vllm with vllm_mode server needs a vLLM server, which nothing here talks to: leave both out, generation is built in")
         try refuse(
             optimizerArguments != nil && optimizer != .sgd, "optim_args is for optim sgd; the keys adam_beta1, adam_beta2 and adam_epsilon set AdamW")
+        try refuse((minPassRate ?? -.infinity) > (maxPassRate ?? .infinity), "min_pass_rate is above max_pass_rate")
+        try refuse(
+            promptSelection == nil && (minPassRate != nil || maxPassRate != nil || easiestFirst),
+            "min_pass_rate, max_pass_rate and easiest_first go by the completions that prompt_selection_from names; set it")
         _ = try SGD.Settings(self)
         _ = try schedule(steps: 1)
         _ = try sampling(endTokens: [])

@@ -27,14 +27,30 @@ public struct GRPOConfiguration: Sendable {
     public var seed = 42
 
     // Data
-    /// `dataset_name`: the path of a JSONL file
+    /// `dataset_name`: the path of a file of rows, or of a directory with the local copy of a Hugging Face dataset
     public var dataset: String?
+    /// `dataset_config`: a folder of that directory
+    public var datasetConfiguration: String?
+    /// `dataset_train_split`
+    public var trainSplit = "train"
+    /// `dataset_test_split`
+    public var testSplit = "test"
     /// `dataset_prompt_column`
     public var promptColumn = "prompt"
     /// `system_prompt`
     public var systemPrompt: String?
     /// `shuffle_dataset`
     public var shuffleDataset = true
+    /// `prompt_selection_from`: a directory of recorded completions
+    public var promptSelection: String?
+    /// `pass_rate_reward`; nil is the whole reward
+    public var passRateReward: String?
+    /// `min_pass_rate`; nil is no limit
+    public var minPassRate: Double?
+    /// `max_pass_rate`; nil is no limit
+    public var maxPassRate: Double?
+    /// `easiest_first`
+    public var easiestFirst = false
 
     // Rewards
     /// `reward_funcs`
@@ -144,6 +160,10 @@ public struct GRPOConfiguration: Sendable {
     public var scaleRewards = RewardScale.group
     /// `mask_truncated_completions`
     public var maskTruncatedCompletions = false
+    /// `zero_std_groups`
+    public var deadGroups = DeadGroupPolicy.keep
+    /// `max_resample_attempts`
+    public var resampleAttempts = 3
     /// `top_entropy_quantile`
     public var topEntropyQuantile = 1.0
     /// `off_policy_mask_threshold`, in nats a token; nil is off
@@ -200,10 +220,34 @@ public struct GRPOConfiguration: Sendable {
     public var loggingSteps = StepInterval.steps(10)
     /// `logging_first_step`
     public var logsFirstStep = false
+    /// `eval_dataset_name`
+    public var evaluationDataset: String?
+    /// `eval_strategy`
+    public var evaluationStrategy = IntervalStrategy.never
+    /// `eval_steps`; nil is `logging_steps`
+    public var evaluationSteps: StepInterval?
+    /// `eval_on_start`
+    public var evaluatesOnStart = false
+    /// `per_device_eval_batch_size`, in completions
+    public var evaluationBatchSize = 8
+    /// `num_generations_eval`; nil is `num_generations`
+    public var generationsInEvaluation: Int?
+    /// `load_best_model_at_end`
+    public var loadsBestModel = false
+    /// `metric_for_best_model`
+    public var metricForBestModel: String?
+    /// `greater_is_better`
+    public var greaterIsBetter: Bool?
     /// `save_strategy`
     public var saveStrategy = IntervalStrategy.steps
     /// `save_steps`
     public var saveSteps = StepInterval.steps(500)
+    /// `save_total_limit`; nil is no limit
+    public var saveTotalLimit: Int?
+    /// `save_only_model`
+    public var savesOnlyModel = false
+    /// `resume_from_checkpoint`
+    public var resumePoint = ResumePoint.none
     /// `log_completions`
     public var logCompletions = false
     /// `num_completions_to_print`; nil is all

@@ -70,16 +70,20 @@ extension JSONValue {
     }
 }
 
-/// The prompts of a JSONL file, with the other columns kept for the rewards.
+/// The prompts of a dataset, with the other columns kept for the rewards.
 public struct PromptDataset: Sendable {
-    /// One line of the file.
+    /// One row.
     public struct Row: Sendable {
         /// What the completions answer.
         public var prompt: Prompt
         /// Every other column.
         public var columns: JSONObject
+        /// What the model may call, each a JSON schema (TRL's column `tools`); nil for none.
+        public var tools: [JSONValue]? { columns["tools"]?.array }
         /// The line of the file, from 1; nil for a row made by hand.
         public var line: Int?
+        /// What it was read from.
+        var record: DatasetRecord?
 
         /// A row made by hand.
         public init(prompt: Prompt, columns: JSONObject = JSONObject(), line: Int? = nil) {
@@ -91,7 +95,6 @@ public struct PromptDataset: Sendable {
 
     /// The rows in the order of the file.
     public let rows: [Row]
-    private let path: String?
 
     /// The columns that some row has beside the prompt.
     public var columnNames: Set<String> { Set(rows.flatMap { $0.columns.members.map(\.key) }) }
@@ -99,40 +102,54 @@ public struct PromptDataset: Sendable {
     /// A dataset made by hand.
     public init(rows: [Row]) {
         self.rows = rows
-        path = nil
     }
 
-    /// Reads a file of one JSON object a line; blank lines are skipped.
+    /// Reads a file of rows (JSON Lines, a JSON list, CSV; Parquet and Arrow through Python) or the local copy of a Hugging Face dataset.
     ///
-    /// `systemPrompt` goes before conversations that begin without a system message. Throws a `FileError` or `JSONError` with file and line: a
-    /// line that is no object or longer than `lineLimit` bytes, a row without a prompt or with an empty one, a file without rows.
-    public init(path: String, promptColumn: String = "prompt", systemPrompt: String? = nil, lineLimit: Int = 1 << 20) throws {
-        var reader = try LineReader(path: path, limit: lineLimit)
+    /// `systemPrompt` goes before conversations that begin without a system message; `name` and `split` choose among a directory's data. Throws a
+    /// `FileError` or `JSONError` with file and line: a row that cannot be read or is longer than `lineLimit` bytes, a row without a prompt or with an
+    /// empty one, a dataset without rows.
+    public init(
+        path: String, promptColumn: String = "prompt", systemPrompt: String? = nil, name: String? = nil, split: String = "train",
+        lineLimit: Int = 1 << 20
+    ) throws {
+        let files = DatasetDirectory.exists(path) ? try DatasetDirectory.files(path, configuration: name, split: split) : [path]
         var rows: [Row] = []
-        while let line = try reader.next() {
-            if line.isBlank { continue }
-            let object = try line.object(path: path)
-            guard let value = object[promptColumn] else {
-                let columns = object.members.map { "\"\($0.key)\"" }.prefix(16).joined(separator: ", ")
-                throw FileError(
-                    path: path, line: line.number,
-                    message: "no column \"\(promptColumn)\", found \(columns.isEmpty ? "none" : columns); name it with dataset_prompt_column")
-            }
-            do {
-                let prompt = try Prompt(value).with(systemPrompt: systemPrompt)
-                rows.append(Row(prompt: prompt, columns: object.without(promptColumn), line: line.number))
-            } catch {
-                throw FileError(path: path, line: line.number, message: "the prompt in column \"\(promptColumn)\" \(error.words)")
+        for file in files {
+            for record in try DatasetFile.records(file, lineLimit: lineLimit) {
+                guard let value = record.columns[promptColumn] else {
+                    let columns = record.columns.members.map { "\"\($0.key)\"" }.prefix(16).joined(separator: ", ")
+                    throw record.failure(
+                        "no column \"\(promptColumn)\", found \(columns.isEmpty ? "none" : columns); name it with dataset_prompt_column")
+                }
+                do {
+                    let prompt = try Prompt(value).with(systemPrompt: systemPrompt)
+                    var row = Row(prompt: prompt, columns: record.columns.without(promptColumn), line: record.line)
+                    row.record = record
+                    rows.append(row)
+                } catch {
+                    throw record.failure("the prompt in column \"\(promptColumn)\" \(error.words)")
+                }
             }
         }
         guard !rows.isEmpty else { throw FileError(path: path, message: "the file has no rows, expected one JSON object a line") }
         self.rows = rows
-        self.path = path
+    }
+
+    /// The dataset that a configuration names, or with `heldOut` the one that it is evaluated on: `eval_dataset_name`, or the split
+    /// `dataset_test_split` of a directory; nil where there is none.
+    public init?(_ configuration: GRPOConfiguration, heldOut: Bool = false) throws {
+        let isWanted = configuration.evaluationStrategy != .never || configuration.evaluatesOnStart
+        let ofDirectory = configuration.dataset.flatMap { isWanted && DatasetDirectory.exists($0) ? $0 : nil }
+        guard let path = heldOut ? configuration.evaluationDataset ?? ofDirectory : configuration.dataset else { return nil }
+        try self.init(
+            path: path, promptColumn: configuration.promptColumn, systemPrompt: configuration.systemPrompt, name: configuration.datasetConfiguration,
+            split: heldOut ? configuration.testSplit : configuration.trainSplit)
     }
 
     /// What is wrong with a row, told with its file and line.
     func failure(row: Int, _ error: some Error) -> FileError {
-        FileError(path: path ?? "dataset", line: rows[row].line ?? row + 1, message: "\(error)")
+        rows[row].record?.failure("\(error)") ?? FileError(path: "dataset", line: rows[row].line ?? row + 1, message: "\(error)")
     }
 }
 

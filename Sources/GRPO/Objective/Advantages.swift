@@ -38,7 +38,7 @@ public struct Advantages: Sendable {
             let group = rewards[start..<start + groupSize]
             let ofGroup = Statistics(group)
             let deviation = scale == .batch ? ofBatch.deviation : ofGroup.deviation
-            if deviation <= 1e-8 { zeros += groupSize }
+            if deviation <= 1e-8 || groupSize == 1 { zeros += groupSize }
             for reward in group {
                 let advantage = ((reward ?? .nan) - ofGroup.mean) / (scale == .none ? 1 : deviation + Self.epsilon)
                 values.append(advantage.isNaN ? 0 : advantage)
@@ -71,6 +71,18 @@ public struct Advantages: Sendable {
             return advantage.isNaN ? 0 : advantage
         }
         zeroDeviationShare = count == 0 ? .nan : ofBatch.deviation <= 1e-8 ? 1 : 0
+    }
+}
+
+extension Advantages {
+    /// The advantages that a configuration asks for; `order` lists the completions group after group.
+    init(_ table: WeightedRewards.Table, order: [Int], groupSize: Int, _ configuration: GRPOConfiguration) {
+        switch configuration.rewardAggregation {
+        case .sumThenNormalize: self.init(rewards: order.map { table.totals[$0] }, groupSize: groupSize, scale: configuration.scaleRewards)
+        case .normalizeThenSum:
+            self.init(
+                rewardsByFunction: table.values.map { rewards in order.map { rewards[$0] } }, weights: table.weights, groupSize: groupSize)
+        }
     }
 }
 

@@ -41,6 +41,22 @@ public struct Metrics: Sendable {
         record("completions/max_terminated_length", Double(ended.max() ?? 0))
     }
 
+    /// What has been recorded since the last line, to go on from.
+    var json: JSONValue {
+        .array(values.map { [.string($0.name), .number($0.sum), .integer(Int64($0.count))] })
+    }
+
+    /// What `json` wrote; nil for anything else.
+    init?(_ json: JSONValue) {
+        for item in json.array ?? [.null] {
+            guard let parts = item.array, parts.count == 3, let name = parts[0].string, let sum = parts[1].double, let count = parts[2].int else {
+                return nil
+            }
+            places[name] = values.count
+            values.append((name, sum, count))
+        }
+    }
+
     /// The averages in the order in which the names came, null where every value was NaN; then forgets everything.
     public mutating func drain() -> JSONObject {
         let averages = values.map { (key: $0.name, value: $0.count == 0 ? JSONValue.null : .number($0.sum / Double($0.count))) }

@@ -28,6 +28,20 @@ public struct MetricsLog: ~Copyable {
         self.file = file
     }
 
+    /// Goes on with the file at `path` behind its lines up to a step; what a stopped run wrote after it is removed.
+    init(path: String, throughStep step: Int) throws {
+        if WholeFile.exists(path) {
+            var reader = try LineReader(path: path, limit: 1 << 24)
+            var kept: [UInt8] = []
+            while let line = try reader.next() {
+                guard let object = try? line.object(path: path), let found = object["step"]?.int, found <= step else { break }
+                kept += line.bytes + [0x0A]
+            }
+            try WholeFile.write(kept, to: path)
+        }
+        try self.init(path: path, appending: true)
+    }
+
     deinit { close(file) }
 
     /// Adds a line and waits until it is on the disk; one that does not fit on it is taken back.

@@ -1,3 +1,4 @@
+internal import Logging
 internal import Qwen2
 
 extension GRPOTrainer {
@@ -13,6 +14,7 @@ extension GRPOTrainer {
         let hasEntropyBonus = configuration.entropyCoefficient != 0 || configuration.usesAdaptiveEntropy
         var loss = 0.0
         var entropies = (sum: 0.0, tokens: 0)
+        var kl: [Double] = []
         for (index, item) in microBatches.enumerated() {
             let groups = item.microBatch.groups
             let pass =
@@ -23,6 +25,7 @@ extension GRPOTrainer {
             loss += result.loss
             entropies = (entropies.sum + result.entropySum, entropies.tokens + result.entropyTokens)
             metrics.record(result.metrics)
+            kl += result.metrics.filter { $0.name == "kl" }.map(\.value)
             if hasEntropyBonus { metrics.record("policy_loss", result.policyLoss) }
             model.backward(pass, dLogprobs: result.gradient, dEntropies: result.entropyGradient)
             clock.end("backward")
@@ -31,15 +34,18 @@ extension GRPOTrainer {
         entropy.end(sum: entropies.sum, tokens: entropies.tokens, configuration)
         if hasEntropyBonus { metrics.record("entropy_coef", entropy.coefficient) }
         let norm = model.parameters.gradientNorm
-        guard norm.isFinite, loss.isFinite else {
-            throw TrainingError(
-                message: "step \(step): the loss is \(loss) and the gradient's norm \(norm), expected numbers; lower learning_rate or max_grad_norm")
+        let isFinite = norm.isFinite && loss.isFinite
+        let meanKL = kl.isEmpty ? nil : kl.reduce(0, +) / Double(kl.count)
+        for alarm in alarms.noteStep(entropy: entropies.sum / Double(entropies.tokens), kl: meanKL, isFinite: isFinite) {
+            logger.warning("step \(step): \(alarm)")
         }
+        for item in microBatches { item.batch.tape = nil }
+        guard isFinite else { return try skip(step) }
+        skippedInARow = 0
         // torch.nn.utils.clip_grad_norm_
         let scale = configuration.maxGradientNorm > 0 ? min(1, configuration.maxGradientNorm / (norm + 1e-6)) : 1
         let rate = schedule.learningRate(at: step - 1)
         optimizer.step(learningRate: rate, gradientScale: scale)
-        for item in microBatches { item.batch.tape = nil }
         if configuration.syncsReference && step % configuration.referenceSyncSteps == 0 {
             reference?.mix(model, share: Float(configuration.referenceMixupAlpha))
         }
@@ -48,12 +54,26 @@ extension GRPOTrainer {
         metrics.record("grad_norm", norm)
         metrics.record("learning_rate", rate)
     }
+
+    /// Leaves the weights as they are after a gradient that is not finite; ten such steps in a row end the run.
+    private func skip(_ step: Int) throws {
+        skippedInARow += 1
+        state.skippedSteps += 1
+        metrics.record("skipped_steps", Double(state.skippedSteps))
+        guard skippedInARow < 10 else {
+            throw TrainingError(
+                message: "step \(step): ten gradients in a row are not finite; lower learning_rate, or go on from an earlier checkpoint")
+        }
+    }
 }
 
 /// A run that cannot go on.
 public struct TrainingError: Error, Sendable, CustomStringConvertible {
     /// What happened and what to do.
     public let message: String
+
+    /// An error.
+    public init(message: String) { self.message = message }
 
     /// The message.
     public var description: String { message }

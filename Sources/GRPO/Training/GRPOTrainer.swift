@@ -19,6 +19,7 @@ public final class GRPOTrainer {
     let policy: TextModel
     let reference: Qwen2Model?
     let source: RolloutSource
+    let evaluationSet: EvaluationSet?
     let optimizer: any Optimizer
     let schedule: LearningRateSchedule
     /// How completions are drawn.
@@ -28,33 +29,40 @@ public final class GRPOTrainer {
 
     var metrics = Metrics()
     var entropy: AdaptiveEntropy
-    /// Optimizer steps taken, generations of the current epoch, and micro-batches that wait for their turn.
-    private var steps = 0
-    private var generationsInEpoch = 0
-    private var queue: [(batch: GenerationBatch, microBatch: MicroBatch)] = []
-    /// Tokens of prompts (once a completion) and completions so far, as TRL counts them.
-    var tokens = 0
+    var alarms = RunAlarms()
+    /// Steps without a finite gradient since the last one that had one.
+    var skippedInARow = 0
+    /// Steps, tokens and generations so far.
+    var state = TrainerState()
+    /// Micro-batches of the present generation batch that wait for their turn.
+    var queue: [(batch: GenerationBatch, microBatch: MicroBatch)] = []
 
     /// A trainer; nothing is generated or written yet.
     /// - Parameters:
     ///   - policy: the model to train, opened with `trainable: true`.
     ///   - reference: the model that `beta` holds the policy to; needed when `beta` is not 0.
     ///   - source: where the completions come from.
+    ///   - evaluation: what `eval_strategy` evaluates on.
     ///   - logger: hears warnings, such as a batch that teaches nothing.
     ///   - progress: told what is going on.
     /// - Throws: `ConfigurationError` when the batches do not fit each other.
     public init(
-        _ configuration: GRPOConfiguration, policy: TextModel, reference: Qwen2Model? = nil, source: RolloutSource,
+        _ configuration: GRPOConfiguration, policy: TextModel, reference: Qwen2Model? = nil, source: RolloutSource, evaluation: EvaluationSet? = nil,
         logger: Logger = Logger(label: "grpo"), progress: @escaping (TrainingProgress) -> Void = { _ in }
     ) throws {
         guard policy.model.isTrainable else { throw ConfigurationError(message: "the model was not opened for training") }
         guard configuration.beta == 0 || reference != nil else {
             throw ConfigurationError(message: "beta is \(configuration.beta), which needs a reference model, and there is none")
         }
+        try configuration.checkEvaluation()
+        guard evaluation != nil || configuration.evaluationStrategy == .never && !configuration.evaluatesOnStart else {
+            throw ConfigurationError(message: "eval_strategy is set and there is nothing to evaluate on: set eval_dataset_name")
+        }
         self.configuration = configuration
         self.policy = policy
         self.reference = reference
         self.source = source
+        evaluationSet = evaluation
         self.progress = progress
         self.logger = logger
         plan = source.plan
@@ -63,6 +71,7 @@ public final class GRPOTrainer {
         optimizer = try configuration.makeOptimizer(policy.model.parameters)
         sampling = try configuration.sampling(endTokens: policy.endTokens)
         schedule = try configuration.schedule(steps: plan.totalSteps)
+        if let alarm = RunAlarms.learningRate(schedule, model: policy.model) { logger.warning("\(alarm)") }
         for warning in configuration.warnings { logger.warning("\(warning)") }
         if memory.total > MemoryEstimate.physical {
             logger.warning(
@@ -73,43 +82,69 @@ public final class GRPOTrainer {
         }
     }
 
-    /// Refuses an `output_dir` that already holds a run, as `train()` does, before a model is opened for it.
+    /// Refuses an `output_dir` that already holds a run which is not to be resumed, as `train()` does, before a model is opened for it.
     public static func checkOutput(_ configuration: GRPOConfiguration) throws { _ = try RunDirectory.check(configuration) }
 
+    /// Goes on where a checkpoint was written, to the same bytes as without a stop; before `train()`.
+    /// - Parameter path: a `checkpoint-N` of a run with this configuration; see `GRPOConfiguration.checkpointToResume()`.
+    /// - Throws: an error naming what is missing or does not fit this run.
+    public func resume(from path: String) throws { try restore(from: path) }
+
     /// Runs to the last optimizer step and writes the final model.
+    /// - Parameter shouldStop: asked after every step; when it says so, a checkpoint is written and the run ends.
+    /// - Returns: nil, or the checkpoint from which the run can go on.
     /// - Throws: `FileError` and `CheckpointError` from writing, `RewardError` from a reward function.
-    public func train() throws {
-        let directory = try RunDirectory(configuration)
-        while steps < plan.totalSteps {
-            for batch in try advance() { try directory.completions.write(batch.rollouts, step: steps) }
+    @discardableResult
+    public func train(shouldStop: () -> Bool = { false }) throws -> String? {
+        let directory = try RunDirectory(configuration, after: state.step)
+        try WholeDirectory.removeLeftovers(in: directory.path, prefix: "checkpoint-")
+        if configuration.evaluatesOnStart, state.step == 0 { try evaluateAndLog(in: directory) }
+        while state.step < plan.totalSteps {
+            for batch in try advance() { try directory.completions.write(batch.rollouts, step: state.step) }
             if isLogged {
-                let fraction = Double(steps) / Double(plan.stepsPerEpoch)
-                var line = JSONObject([("step", .integer(Int64(steps))), ("epoch", .number(fraction))])
+                var line = JSONObject([("step", .integer(Int64(state.step))), ("epoch", .number(epoch))])
                 line.members += metrics.drain().members
-                line["num_tokens"] = .integer(Int64(tokens))
+                line["num_tokens"] = .integer(Int64(state.tokens))
                 try directory.metrics.append(line)
-                progress(.logged(step: steps, metrics: line))
+                progress(.logged(step: state.step, metrics: line))
             }
-            if isDue(configuration.saveStrategy, configuration.saveSteps) {
-                let path = "\(directory.path)/checkpoint-\(steps)"
-                try writer.create(path, from: policy.model, overwrite: true) { self.progress(.saving(path: path, bytes: $0, of: $1)) }
+            if isDue(configuration.evaluationStrategy, configuration.evaluationSteps ?? configuration.loggingSteps) {
+                try evaluateAndLog(in: directory)
+            }
+            let isStopped = shouldStop() && state.step < plan.totalSteps
+            if isStopped || isDue(configuration.saveStrategy, configuration.saveSteps) {
+                let path = try saveCheckpoint(in: directory.path)
+                if isStopped { return path }
             }
         }
-        try writer.write(into: directory.path, from: policy.model) { self.progress(.saving(path: directory.path, bytes: $0, of: $1)) }
+        try saveFinalModel(in: directory.path)
+        return nil
     }
+
+    private func evaluateAndLog(in directory: borrowing RunDirectory) throws {
+        guard let evaluationSet else { return }
+        let line = try evaluate(evaluationSet)
+        try directory.metrics.append(line)
+        progress(.logged(step: state.step, metrics: line))
+        try noteBest(line)
+    }
+
+    /// Passes over the dataset so far.
+    var epoch: Double { Double(state.step) / Double(plan.stepsPerEpoch) }
 
     /// Whether the step just taken is one after which `strategy` has something done.
     private func isDue(_ strategy: IntervalStrategy, _ interval: StepInterval) -> Bool {
         switch strategy {
-        case .steps: steps % interval.steps(of: plan.totalSteps) == 0
-        case .epoch: queue.isEmpty && generationsInEpoch == plan.generationsPerEpoch
+        case .steps: state.step % interval.steps(of: plan.totalSteps) == 0
+        case .epoch: queue.isEmpty && state.generationsInEpoch == plan.generationsPerEpoch
         case .never: false
         }
     }
 
     /// Whether the step just taken ends a line of metrics; the last one always does.
     private var isLogged: Bool {
-        isDue(configuration.loggingStrategy, configuration.loggingSteps) || steps == 1 && configuration.logsFirstStep || steps == plan.totalSteps
+        isDue(configuration.loggingStrategy, configuration.loggingSteps) || state.step == 1 && configuration.logsFirstStep
+            || state.step == plan.totalSteps
     }
 
     /// Takes one optimizer step and writes nothing: completions, rewards, and the step on them.
@@ -122,7 +157,7 @@ public final class GRPOTrainer {
 
     /// The next optimizer step; returns what was generated for it.
     private func advance() throws -> [GenerationBatch] {
-        steps += 1
+        state.step += 1
         var clock = PhaseClock()
         let started = ContinuousClock.now
         var microBatches: [(batch: GenerationBatch, microBatch: MicroBatch)] = []
@@ -130,25 +165,26 @@ public final class GRPOTrainer {
         while microBatches.count < plan.accumulation {
             if queue.isEmpty {
                 // The last optimizer step of an epoch has what is left, as in transformers.
-                if generationsInEpoch == plan.generationsPerEpoch {
-                    generationsInEpoch = 0
+                if state.generationsInEpoch == plan.generationsPerEpoch {
+                    state.generationsInEpoch = 0
                     if !microBatches.isEmpty { break }
                 }
-                let batch = try generate(step: steps, clock: &clock)
+                let batch = try generate(step: state.step, clock: &clock)
                 generated.append(batch)
                 queue = batch.microBatches(plan)
-                generationsInEpoch += 1
+                state.generationsInEpoch += 1
+                state.generations += 1
             }
             microBatches.append(queue.removeFirst())
         }
-        try optimize(microBatches, step: steps, clock: &clock)
+        try optimize(microBatches, step: state.step, clock: &clock)
         for (phase, seconds) in clock.seconds { metrics.record("time/\(phase)", seconds) }
         metrics.record("step_time", (ContinuousClock.now - started) / .seconds(1))
         return generated
     }
 
     /// Writes the model as it stands: BF16 after training in `bfloat16`, FP32 after `float32`.
-    private var writer: CheckpointWriter {
+    var writer: CheckpointWriter {
         CheckpointWriter(
             config: policy.model.configurationJSON, companions: policy.companions,
             type: policy.model.computeType == .bfloat16 ? .bfloat16 : .float32, layout: .safetensors)

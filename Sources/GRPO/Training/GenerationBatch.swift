@@ -7,9 +7,9 @@ final class GenerationBatch {
     /// Which completions take part in the loss (`mask_truncated_completions`).
     let counts: [Bool]
     /// Log-probabilities under the policy that made the tokens, where a later policy trains on them; nil where the ratio is 1 by definition.
-    let oldLogps: [[Float]]?
+    var oldLogps: [[Float]]?
     /// Log-probabilities under the reference policy as it was then; nil without one.
-    let referenceLogps: [[Float]]?
+    var referenceLogps: [[Float]]?
     /// The forward pass, as far as sampling made it; gone once the weights have changed.
     var tape: RolloutTape?
 

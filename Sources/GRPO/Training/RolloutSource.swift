@@ -21,26 +21,12 @@ public final class RolloutSource {
     public init(_ configuration: GRPOConfiguration, dataset: PromptDataset, rewards: WeightedRewards, policy: TextModel) throws {
         plan = try BatchPlan(configuration, rows: dataset.rows.count)
         try rewards.check(dataset)
-        let context = policy.model.configuration.contextLength
-        let variables = configuration.chatTemplateArguments.object
-        let promptIDs = try dataset.rows.enumerated().map { index, row in
-            do {
-                let ids = try policy.ids(of: row.prompt, variables: variables)
-                guard ids.count + configuration.maxCompletionLength <= context else {
-                    throw PromptError(
-                        message:
-                            "the prompt has \(ids.count) tokens, which with max_completion_length \(configuration.maxCompletionLength) is more than "
-                            + "the model's context of \(context): shorten one of them")
-                }
-                return ids
-            } catch {
-                throw dataset.failure(row: index, error)
-            }
-        }
+        let promptIDs = try dataset.promptIDs(configuration, policy)
         longestPrompt = promptIDs.map(\.count).max() ?? 0
         kind = .sampling(dataset, promptIDs: promptIDs, rewards)
         sampler = RepeatSampler(
-            rows: dataset.rows.count, prompts: plan.promptsPerGeneration, generations: plan.generations, shuffle: configuration.shuffleDataset,
+            rows: dataset.rows.count, prompts: plan.promptsPerGeneration, generations: plan.generations,
+            shuffle: configuration.shuffleDataset && !(configuration.easiestFirst && configuration.promptSelection != nil),
             seed: UInt64(configuration.seed))
     }
 
@@ -90,5 +76,28 @@ public final class RolloutSource {
     func next() -> [Int] {
         if chunks.isEmpty { chunks = sampler.nextEpoch() }
         return chunks.removeFirst()
+    }
+}
+
+extension PromptDataset {
+    /// Every row's prompt as the model reads it.
+    /// - Throws: an error naming the row whose prompt is empty, or too long for the context with `max_completion_length` tokens behind it.
+    func promptIDs(_ configuration: GRPOConfiguration, _ policy: TextModel) throws -> [[Int32]] {
+        let context = policy.model.configuration.contextLength
+        let variables = configuration.chatTemplateArguments.object
+        return try rows.enumerated().map { index, row in
+            do {
+                let ids = try policy.ids(of: row.prompt, tools: row.tools, variables: variables)
+                guard ids.count + configuration.maxCompletionLength <= context else {
+                    throw PromptError(
+                        message:
+                            "the prompt has \(ids.count) tokens, which with max_completion_length \(configuration.maxCompletionLength) is more than "
+                            + "the model's context of \(context): shorten one of them")
+                }
+                return ids
+            } catch {
+                throw failure(row: index, error)
+            }
+        }
     }
 }

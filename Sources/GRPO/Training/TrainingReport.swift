@@ -8,7 +8,9 @@ public enum TrainingProgress: Sendable {
     case judged([Rollout])
     /// Micro-batches of an optimizer step that are done.
     case training(step: Int, microBatch: Int, of: Int)
-    /// A line of metrics, every `logging_steps` steps: TRL's names, and the seconds of each phase under `time/...`.
+    /// Held-out prompts that have been completed and judged.
+    case evaluating(step: Int, done: Int, of: Int)
+    /// A line of metrics, every `logging_steps` steps, and one of each evaluation (`eval_...`): TRL's names, and the seconds of each phase under `time/...`.
     case logged(step: Int, metrics: JSONObject)
     /// A checkpoint or the final model is being written: bytes of how many.
     case saving(path: String, bytes: Int, of: Int)

@@ -9,8 +9,11 @@ struct Evaluate: ParsableCommand {
     @OptionGroup var model: ModelOptions
     @OptionGroup var sampling: SamplingOptions
 
-    @Option(help: "A JSONL file of prompts, with the columns that the rewards read.")
+    @Option(help: "Prompts, with the columns that the rewards read: a .jsonl, .json, .csv or .parquet file, or a dataset's directory.")
     var dataset: String
+
+    @Option(help: "The split of such a directory.")
+    var split = "test"
 
     @Option(parsing: .upToNextOption, help: "Reward functions: built-in ones, rewards.py:function, ./program.")
     var rewardFuncs: [String]
@@ -24,16 +27,36 @@ struct Evaluate: ParsableCommand {
     @Option(help: "A system message for prompts without one.")
     var systemPrompt: String?
 
+    @Argument(
+        parsing: .allUnrecognized,
+        help: "--key value for the keys of reward functions: \(GRPOConfiguration.rewardFields.map(\.name).dropFirst(2).joined(separator: ", ")).")
+    var overrides: [String] = []
+
     @Flag(help: "A JSON object a completion, then one with the means.")
     var json = false
+
+    /// Takes the reward functions' own keys, as `train` has them.
+    private func readKeys(into configuration: inout GRPOConfiguration) throws {
+        let known = GRPOConfiguration.rewardFields.map(\.name)
+        do {
+            let keys = try GRPOConfiguration.overrides(from: overrides)
+            for key in keys where !known.contains(key.key.replacing("-", with: "_")) {
+                throw ValidationError("--\(key.key) is no option of eval, nor a key of a reward function: \(known.joined(separator: ", "))")
+            }
+            _ = try configuration.apply(keys)
+        } catch let error as ConfigurationError {
+            throw ValidationError("\(error)")
+        }
+    }
 
     func run() throws {
         var configuration = GRPOConfiguration()
         configuration.rewardFunctions = rewardFuncs
         configuration.rewardWeights = rewardWeights.isEmpty ? nil : rewardWeights
         configuration.answerRewardColumn = answerColumn
+        try readKeys(into: &configuration)
         let rewards = try WeightedRewards(configuration)
-        let rows = try PromptDataset(path: dataset, systemPrompt: systemPrompt)
+        let rows = try PromptDataset(path: dataset, systemPrompt: systemPrompt, split: split)
         try rewards.check(rows)
         let text = try model.open()
         var terminal = Terminal()

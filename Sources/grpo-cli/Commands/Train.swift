@@ -55,12 +55,12 @@ struct Train: ParsableCommand {
 
         // What can be wrong is found before the gigabytes are read: the directory, the rewards and the dataset, then the batches.
         if !dryRun { try GRPOTrainer.checkOutput(configuration) }
+        let resumed = dryRun ? nil : try configuration.checkpointToResume()
         let rewards = replay == nil ? try WeightedRewards(configuration) : nil
-        let dataset =
-            try configuration.dataset.flatMap { path in
-                replay == nil
-                    ? try PromptDataset(path: path, promptColumn: configuration.promptColumn, systemPrompt: configuration.systemPrompt) : nil
-            }
+        let selection = try (replay == nil ? PromptDataset(configuration) : nil)?.selected(by: configuration)
+        let dataset = selection?.dataset
+        if let summary = selection?.summary { logger.info("\(summary)") }
+        let heldOut = try PromptDataset(configuration, heldOut: true)
         if let dataset, let rewards {
             try rewards.check(dataset)
             _ = try BatchPlan(configuration, rows: dataset.rows.count)
@@ -76,14 +76,28 @@ struct Train: ParsableCommand {
         } else {
             throw ConfigurationError(message: "dataset_name and reward_funcs are needed unless --replay is given")
         }
+        let evaluation = try heldOut.map { heldOut in
+            try EvaluationSet(configuration, dataset: heldOut, rewards: rewards ?? WeightedRewards(configuration), policy: policy)
+        }
         if dryRun { return try estimate(configuration, source, policy.model) }
         let display = TrainingDisplay(completions: configuration.logCompletions ? configuration.completionsToPrint ?? .max : 0)
-        let trainer = try GRPOTrainer(configuration, policy: policy, reference: reference, source: source, logger: logger) { display.show($0) }
+        let trainer = try GRPOTrainer(configuration, policy: policy, reference: reference, source: source, evaluation: evaluation, logger: logger) {
+            display.show($0)
+        }
         display.totalSteps = trainer.plan.totalSteps
         Terminal.write(trainer.plan.description + "\n")
         Terminal.write(describe(policy.model, configuration, threads) + "\n" + describe(trainer.memory) + "\n")
-        try trainer.train()
+        if let checkpoint = resumed {
+            try trainer.resume(from: checkpoint)
+            Terminal.write("Going on from \(checkpoint).\n")
+        }
+        Interruption.watch()
+        let stopped = try trainer.train { Interruption.isWished }
         display.finish()
+        if let stopped {
+            throw TrainingError(
+                message: "stopped by \(Interruption.name); everything is in \(stopped): the same command with --resume_from_checkpoint true goes on")
+        }
         try StandardOutput.line(configuration.outputDirectory ?? "")
     }
 
@@ -131,6 +145,10 @@ private final class TrainingDisplay {
             terminal.update("writing \(path): \(Terminal.bytes(bytes)) of \(Terminal.bytes(total))")
         case .judged(let rollouts):
             if completions > 0 { latest = rollouts }
+        case .evaluating(let step, let done, let count):
+            terminal.update("step \(step)/\(totalSteps): evaluating, \(done) of \(count) prompts")
+        case .logged(let step, let metrics) where metrics["eval_reward"] != nil:
+            terminal.line(evaluation(step, metrics))
         case .logged(let step, let metrics):
             terminal.line(line(step, metrics))
             for rollout in latest.prefix(completions) {
@@ -141,6 +159,12 @@ private final class TrainingDisplay {
     }
 
     func finish() { terminal.clear() }
+
+    private func evaluation(_ step: Int, _ metrics: JSONObject) -> String {
+        let names = metrics.members.map(\.key).filter { $0 == "eval_reward" || $0.hasPrefix("eval_rewards/") && $0.hasSuffix("/mean") }
+        let parts = names.map { "\($0) " + (metrics[$0]?.double.map { String(format: "%.3f", $0) } ?? "-") }
+        return (["step \(step)/\(totalSteps)"] + parts).joined(separator: "  ")
+    }
 
     private func line(_ step: Int, _ metrics: JSONObject) -> String {
         func number(_ key: String, _ format: String) -> String { metrics[key]?.double.map { String(format: format, $0) } ?? "-" }

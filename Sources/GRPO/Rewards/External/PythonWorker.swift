@@ -7,12 +7,15 @@
 #endif
 
 extension RewardWorker {
-    /// A worker for the functions of a Python file, or of a module by its dotted name, run by `GRPO_PYTHON` or `python3`.
-    static func python(_ target: String, timeout: Double) -> RewardWorker {
+    /// A worker for the functions of a Python file, or of a module by its dotted name.
+    static func python(_ target: String, timeout: Double) -> RewardWorker { pythonProgram(pythonScript, target: target, timeout: timeout) }
+
+    /// A worker for a Python program of ours that is given `target`, run by `GRPO_PYTHON` or `python3`.
+    static func pythonProgram(_ script: String, target: String, timeout: Double) -> RewardWorker {
         let interpreter = getenv("GRPO_PYTHON").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 } ?? "python3"
         return RewardWorker(
-            target: target, arguments: [interpreter, "-c", pythonScript, target],
-            advice: "reward functions in Python need Python 3: install it, or set GRPO_PYTHON to its path", timeout: timeout)
+            target: target, arguments: [interpreter, "-c", script, target],
+            advice: "this needs Python 3: install it, or set GRPO_PYTHON to its path", timeout: timeout)
     }
 
     /// Answers `{"function": NAME}` with `{"columns": [parameters that only the dataset can give]}`, and the same with `prompts`, `completions`,

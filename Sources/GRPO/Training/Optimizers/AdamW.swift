@@ -19,8 +19,8 @@ final class AdamW: Optimizer {
     var state: [OptimizerTensor] {
         zip(parameters, moments).flatMap { parameter, moments in
             [
-                OptimizerTensor(name: parameter.name + ".exp_avg", type: .f32, shape: parameter.shape, bytes: moments.first.bytes),
-                OptimizerTensor(name: parameter.name + ".exp_avg_sq", type: .f32, shape: parameter.shape, bytes: moments.second.bytes),
+                OptimizerTensor(name: parameter.name + ".exp_avg", type: .f32, shape: parameter.shape, buffer: moments.first),
+                OptimizerTensor(name: parameter.name + ".exp_avg_sq", type: .f32, shape: parameter.shape, buffer: moments.second),
             ]
         }
     }

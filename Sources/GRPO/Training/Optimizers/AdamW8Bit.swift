@@ -36,10 +36,10 @@ final class AdamW8Bit: Optimizer {
     var state: [OptimizerTensor] {
         large.flatMap { parameter, moments in
             [
-                OptimizerTensor(name: parameter.name + ".state1", type: .u8, shape: parameter.shape, bytes: moments.first.bytes),
-                OptimizerTensor(name: parameter.name + ".state2", type: .u8, shape: parameter.shape, bytes: moments.second.bytes),
-                OptimizerTensor(name: parameter.name + ".absmax1", type: .f32, shape: [moments.blocks], bytes: moments.firstScales.bytes),
-                OptimizerTensor(name: parameter.name + ".absmax2", type: .f32, shape: [moments.blocks], bytes: moments.secondScales.bytes),
+                OptimizerTensor(name: parameter.name + ".state1", type: .u8, shape: parameter.shape, buffer: moments.first),
+                OptimizerTensor(name: parameter.name + ".state2", type: .u8, shape: parameter.shape, buffer: moments.second),
+                OptimizerTensor(name: parameter.name + ".absmax1", type: .f32, shape: [moments.blocks], buffer: moments.firstScales),
+                OptimizerTensor(name: parameter.name + ".absmax2", type: .f32, shape: [moments.blocks], buffer: moments.secondScales),
             ]
         } + small.state
     }

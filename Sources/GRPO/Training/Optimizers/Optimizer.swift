@@ -35,7 +35,7 @@ struct OptimizerTensor {
     let name: String
     let type: SafeTensorsType
     let shape: [Int]
-    let bytes: UnsafeMutableRawBufferPointer
+    let buffer: OptimizerBuffer
 }
 
 extension GRPOConfiguration {

@@ -45,7 +45,7 @@ final class SGD: Optimizer {
     /// Under torch's name; nothing without momentum.
     var state: [OptimizerTensor] {
         zip(parameters, momenta).compactMap { parameter, momentum in
-            momentum.map { OptimizerTensor(name: parameter.name + ".momentum_buffer", type: .f32, shape: parameter.shape, bytes: $0.bytes) }
+            momentum.map { OptimizerTensor(name: parameter.name + ".momentum_buffer", type: .f32, shape: parameter.shape, buffer: $0) }
         }
     }
 
