@@ -93,7 +93,7 @@ let package = Package(
         tests("Tokenizer", ["Tokenizer", "JSON"], resources: [.copy("Goldens")]),
         tests("Jinja", ["Jinja", "JSON"], resources: [.copy("Goldens")]),
         tests("ChatTemplate", ["ChatTemplate", "JSON"]),
-        tests("Checkpoints", ["Checkpoints", "SafeTensors", "GGUF", "JSON"]),
+        tests("Checkpoints", ["Checkpoints", "SafeTensors", "GGUF", "JSON", "CKernels"]),
         tests("CKernels", ["CKernels"]),
         tests("Qwen2", ["Qwen2", "CKernels", "Checkpoints", "SafeTensors", "JSON"], resources: [.copy("Goldens")]),
         tests("GRPO", ["GRPO", "Qwen2", "CKernels", "Checkpoints", "Tokenizer", "SafeTensors", "JSON"], resources: [.copy("Goldens")]),

@@ -203,8 +203,8 @@ ck_quantized_type ck_quantized_type_of(ck_block_type type) {
     case CK_Q5_0:
     case CK_Q8_0:
     case CK_Q6_K: return CK_INT8;
+    default: return CK_INT8;  // the other types are not packed as they are
     }
-    return CK_INT8;
 }
 
 size_t ck_pack_blocks(void *packed, ck_block_type type, const uint8_t *blocks, size_t first, size_t count, size_t k) {

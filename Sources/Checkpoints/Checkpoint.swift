@@ -1,5 +1,7 @@
 internal import CKernels
 public import JSON
+internal import SafeTensors
+internal import Synchronization
 
 /// A checkpoint on disk, whatever its format: its configuration, its companions and its tensors under Hugging Face names.
 ///
@@ -8,11 +10,26 @@ public final class Checkpoint: TensorProvider, Sendable {
     /// The directory or file, as the caller named it.
     public let path: String
     private let source: any CheckpointSource
+    /// The fingerprint, once it has been computed.
+    let knownFingerprint = Mutex<UInt64?>(nil)
 
-    /// Opens a directory with config.json and safetensors files (one or several, plain or packed), or a GGUF file.
-    public init(opening path: String) throws(CheckpointError) {
+    /// Opens a directory with config.json and safetensors files (one or several; plain, packed or a delta), or a GGUF file.
+    ///
+    /// With `anyModel` also a directory without config.json. A single safetensors file opens with an empty configuration. `base` stands
+    /// for the checkpoint that a delta names as its base.
+    public convenience init(opening path: String, anyModel: Bool = false, base: Checkpoint? = nil) throws(CheckpointError) {
+        try self.init(opening: path, anyModel: anyModel, base: base, allowingDelta: true)
+    }
+
+    init(opening path: String, anyModel: Bool, base: Checkpoint? = nil, allowingDelta: Bool) throws(CheckpointError) {
         self.path = path
-        self.source = GGUFSource.accepts(path) ? try GGUFSource(opening: path) : try HuggingFaceSource(opening: path)
+        if HuggingFaceSource.accepts(file: path) {
+            self.source = try HuggingFaceSource(file: path, base: base, allowingDelta: allowingDelta)
+        } else if GGUFSource.accepts(path) {
+            self.source = try GGUFSource(opening: path)
+        } else {
+            self.source = try HuggingFaceSource(directory: path, anyModel: anyModel, base: base, allowingDelta: allowingDelta)
+        }
     }
 
     /// How it lies on disk.
@@ -46,6 +63,27 @@ public final class Checkpoint: TensorProvider, Sendable {
             throw CheckpointError(path: path, tensor: name, message: "a buffer of \(buffer.count) bytes, expected \(size)")
         }
         try source.read(tensor, rows: rows, as: type, into: buffer)
+    }
+
+    /// Copies rows of one tensor as they are stored; see `TensorProvider`. Refuses what `read` refuses, and rows that end within a byte.
+    public func readStored(_ name: String, rows: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+        guard let tensor = tensor(named: name) else { throw CheckpointError(path: path, tensor: name, message: "there is no such tensor") }
+        guard let rowBytes = tensor.storedRowBytes else {
+            throw CheckpointError(path: path, tensor: name, message: "stored as \(tensor.storage), whose rows cannot be copied as they are")
+        }
+        guard rows.lowerBound >= 0, rows.upperBound <= tensor.rowCount, buffer.count == rows.count * rowBytes else {
+            throw CheckpointError(
+                path: path, tensor: name, message: "rows \(rows) of \(tensor.rowCount) into \(buffer.count) bytes, expected \(rows.count * rowBytes)")
+        }
+        try source.readStored(tensor, elements: rows.lowerBound * tensor.rowLength..<rows.upperBound * tensor.rowLength, into: buffer)
+    }
+
+    /// Copies elements, counted row by row, of a tensor whose stored elements are whole bytes; they lie within it and the buffer has their size.
+    func readStored(_ name: String, elements: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+        guard let tensor = tensor(named: name), let type = tensor.storedType, elements.upperBound <= tensor.count,
+            buffer.count == elements.count * type.bitCount / 8
+        else { throw CheckpointError(path: path, tensor: name, message: "has no elements \(elements) that fit \(buffer.count) bytes") }
+        try source.readStored(tensor, elements: elements, into: buffer)
     }
 
     /// Copies rows of a tensor that has a `blockType`, a matrix, as blocks; `buffer` has exactly their size.

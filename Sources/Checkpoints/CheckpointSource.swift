@@ -13,6 +13,9 @@ protocol CheckpointSource: Sendable {
     /// As `TensorProvider.read`; the tensor is one of `tensors`, the rows lie within it and the buffer has their size.
     func read(_ tensor: TensorInfo, rows: Range<Int>, as type: ElementType, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError)
 
+    /// Elements, counted row by row, in the tensor's `storedType`; they lie within it and are whole bytes, and the buffer has their size.
+    func readStored(_ tensor: TensorInfo, elements: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError)
+
     /// As `Checkpoint.readBlocks`; asked only of sources whose tensors have a `blockType`.
     func readBlocks(_ tensor: TensorInfo, rows: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError)
 
@@ -32,6 +35,8 @@ public enum CheckpointFormat: String, Sendable {
     case huggingFace = "huggingface"
     /// The same, its weights losslessly compressed.
     case packed
+    /// The same, its weights as differences from those of a base.
+    case delta
     /// One GGUF file.
     case gguf
 

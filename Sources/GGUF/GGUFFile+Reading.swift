@@ -2,7 +2,9 @@ internal import CKernels
 
 extension GGUFFile {
     /// The tensor types `read` turns into numbers. Files may hold others: they are listed, but not read.
-    public static let readableTypes: Set<GGMLType> = [.f32, .f16, .bf16, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4_K, .q5_K, .q6_K]
+    public static let readableTypes: Set<GGMLType> = [
+        .f32, .f16, .bf16, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K, .iq4_NL, .iq4_XS,
+    ]
 
     /// Rows of a tensor (its dimensions but the last taken as one) as FP32, in row-major order, into `buffer` of exactly
     /// `rows.count * tensor.rowLength` elements. Values are those of ggml's reference code, bit for bit.
@@ -41,6 +43,14 @@ extension GGUFFile {
                 throw failure("row \(block / perRow), block \(block % perRow) has a scale that is infinite or not a number: the file is damaged")
             }
             done += blocks
+        }
+    }
+
+    /// Bytes of a tensor as the file has them, into `buffer` of exactly their size. Throws when the file was cut short since it was opened.
+    public func readBytes(_ tensor: GGUFTensor, _ bytes: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws(GGUFError) {
+        precondition(bytes.lowerBound >= 0 && bytes.upperBound <= tensor.byteCount && buffer.count == bytes.count, "bytes \(bytes) of another tensor")
+        if let problem = mapping.read(at: tensor.offset + bytes.lowerBound, into: buffer) {
+            throw GGUFError(path: path, place: "tensor \(quoted(tensor.name.utf8))", message: problem)
         }
     }
 

@@ -40,6 +40,19 @@ final class MappedFile: @unchecked Sendable {
         return fstat(file, &status) == 0 ? Int(status.st_size) : nil
     }
 
+    /// Fills `buffer` from the file at `offset`; nil on success, otherwise what went wrong.
+    func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) -> String? {
+        guard let start = buffer.baseAddress else { return nil }
+        var done = 0
+        while done < buffer.count {
+            let got = pread(file, start + done, buffer.count - done, off_t(offset + done))
+            if got == 0 { return "the file has \(presentSize ?? 0) bytes, it had \(bytes.count) when it was opened; is it still being written?" }
+            if got < 0, errno != EINTR { return "cannot read at byte \(offset + done): \(String(cString: strerror(errno)))" }
+            done += max(got, 0)
+        }
+        return nil
+    }
+
     deinit {
         munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count)
         close(file)

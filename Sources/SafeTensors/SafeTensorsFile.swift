@@ -47,6 +47,19 @@ public final class SafeTensorsFile: Sendable {
         }
     }
 
+    /// Copies bytes of a tensor of this file, counted from its first, into a buffer of exactly their size.
+    ///
+    /// Unlike `withBytes` this maps nothing: a file that was cut short is an error, and what was read does not count as memory of this process.
+    public func read(_ tensor: SafeTensor, bytes: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws(SafeTensorsError) {
+        precondition(
+            bytes.lowerBound >= 0 && bytes.upperBound <= tensor.byteCount && bytes.count == buffer.count
+                && tensor.fileRange.upperBound <= mapping.bytes.count,
+            "bytes \(bytes) of another tensor")
+        if let problem = mapping.read(at: tensor.fileRange.lowerBound + bytes.lowerBound, into: buffer) {
+            throw SafeTensorsError(path: path, tensor: tensor.name, message: problem)
+        }
+    }
+
     /// Gives `body` the bytes of a tensor of this file: little-endian, row-major, not necessarily aligned, valid only during the call.
     public func withBytes<Result, Failure>(
         of tensor: SafeTensor, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result

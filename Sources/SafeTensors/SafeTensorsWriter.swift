@@ -15,7 +15,10 @@ public final class SafeTensorsWriter {
         /// Its dimensions, outermost first.
         public fileprivate(set) var shape: [Int]
         /// Whether its only dimension is an upper bound, fixed when `endBlob` is called.
-        fileprivate let isBlob: Bool
+        public let isBlob: Bool
+
+        /// The bytes it takes; of a blob that has not ended, at most.
+        public var byteCount: Int { SafeTensor.byteCount(type: type, shape: shape) ?? 0 }
 
         /// A tensor of known shape.
         public init(name: String, type: SafeTensorsType, shape: [Int]) {
@@ -43,12 +46,19 @@ public final class SafeTensorsWriter {
     private var current = 0
     private var written = 0
 
+    /// The bytes of the file that these tensors and metadata give, blobs taken at their bounds. Throws what `init` would.
+    public static func fileSize(
+        of tensors: [Tensor], metadata: [(key: String, value: String)] = [], path: String
+    ) throws(SafeTensorsError) -> Int {
+        try check(tensors, path: path)
+        let sorted = sorted(tensors)
+        return sorted.reduce(8 + (header(sorted, withFormat(metadata)).count + 7) / 8 * 8) { $0 + byteCount($1) }
+    }
+
     /// Creates the file under its temporary name. `__metadata__` begins with `"format": "pt"`, which some loaders insist on.
     public init(creating path: String, tensors: [Tensor], metadata: [(key: String, value: String)] = []) throws(SafeTensorsError) {
-        self.tensors = tensors.sorted { left, right in
-            left.type != right.type ? left.type > right.type : left.name.utf8.lexicographicallyPrecedes(right.name.utf8)
-        }
-        self.metadata = [(key: "format", value: "pt")] + metadata
+        self.tensors = Self.sorted(tensors)
+        self.metadata = Self.withFormat(metadata)
         try Self.check(self.tensors, path: path)
         let header = Self.header(self.tensors, self.metadata)
         guard header.count <= SafeTensorsHeader.lengthLimit else {
@@ -110,6 +120,16 @@ public final class SafeTensorsWriter {
             current += 1
             written = 0
         }
+    }
+
+    private static func sorted(_ tensors: [Tensor]) -> [Tensor] {
+        tensors.sorted { left, right in
+            left.type != right.type ? left.type > right.type : left.name.utf8.lexicographicallyPrecedes(right.name.utf8)
+        }
+    }
+
+    private static func withFormat(_ metadata: [(key: String, value: String)]) -> [(key: String, value: String)] {
+        [(key: "format", value: "pt")] + metadata
     }
 
     private static func byteCount(_ tensor: Tensor) -> Int { SafeTensor.byteCount(type: tensor.type, shape: tensor.shape) ?? 0 }

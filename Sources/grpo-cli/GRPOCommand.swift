@@ -14,7 +14,9 @@ struct GRPOCommand: ParsableCommand {
             --json prints JSON Lines. The exit code is 0, 1 when it failed (one line says why) or 64 for wrong usage.
             """,
         version: "0.1.0",
-        subcommands: [Train.self, Generate.self, Evaluate.self, Score.self, Tokenize.self, Convert.self, Inspect.self, Bench.self])
+        subcommands: [
+            Train.self, Generate.self, Evaluate.self, Score.self, Tokenize.self, Convert.self, Inspect.self, Diff.self, Verify.self, Bench.self,
+        ])
 
     static func main() {
         // A full disk (a limit on file sizes included) is an error to be told; a reader of our output that has gone ends the program quietly.

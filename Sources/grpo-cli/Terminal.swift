@@ -39,6 +39,13 @@ struct Terminal {
     /// Whether anybody reads it changes nothing: an error here is passed over.
     static func write(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data(text.utf8)) }
 
+    /// `120.0 MB of 988.1 MB, 12 s left`, from bytes (or elements, taken for bytes) done and in all.
+    static func progress(_ done: Int, _ total: Int, since started: ContinuousClock.Instant) -> String {
+        let elapsed = seconds(ContinuousClock.now - started)
+        let left = done > 0 ? elapsed / Double(done) * Double(total - done) : 0
+        return "\(bytes(done)) of \(bytes(total)), \(time(left)) left"
+    }
+
     static func seconds(_ duration: Duration) -> Double { duration / .seconds(1) }
 
     /// `1 h 02 min`, `3 min 20 s`, `12 s`.

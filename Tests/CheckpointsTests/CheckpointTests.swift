@@ -166,7 +166,7 @@ import Testing
         try writer.append([UInt8](repeating: 0, count: 8))
         try writer.finish()
         let checkpoint = try Checkpoint(opening: directory.path + "/model")
-        #expect(checkpoint.tensors == [TensorInfo(name: "ids", shape: [1], storage: "I64", type: nil)])
+        #expect(checkpoint.tensors == [TensorInfo(name: "ids", shape: [1], storage: "I64", type: nil, storedType: .i64)])
         let error = #expect(throws: CheckpointError.self) { try checkpoint.bytes(of: "ids", as: .float32) }
         #expect(error?.message.contains("stored as I64") == true)
     }

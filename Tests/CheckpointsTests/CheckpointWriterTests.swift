@@ -76,8 +76,6 @@ import Testing
     }
 
     @Test func whatCannotBeWrittenIsRefused() {
-        let error = #expect(throws: CheckpointError.self) { try writer(.float32, .packed).create(path, from: smallModel()) }
-        #expect(error?.message.contains("packed layout holds bfloat16") == true)
         let bad = CheckpointWriter(config: config, companions: [("../x", [])], type: .bfloat16, layout: .safetensors)
         #expect(throws: CheckpointError.self) { try bad.create(path, from: smallModel()) }
         #expect(throws: CheckpointError.self) { try writer().create(directory.path + "/no/such/parent", from: smallModel()) }

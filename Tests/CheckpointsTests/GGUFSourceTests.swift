@@ -201,9 +201,9 @@ import Testing
     }
 
     @Test(arguments: [
-        ("general.architecture", "llama", "only GGUF files of the architecture 'qwen2'"), ("general.type", "adapter", "expected 'model'"),
-        ("tokenizer.ggml.model", "llama", "expected 'gpt2'"), ("tokenizer.ggml.pre", "gpt-2", "expected 'qwen2'"),
-        ("qwen2.rope.scaling.type", "yarn", "scaling are not read"), ("qwen2.block_count", "1", "has type STRING, expected an integer"),
+        ("general.architecture", "mamba", "GGUF files of these architectures are read"), ("general.type", "adapter", "expected 'model'"),
+        ("tokenizer.ggml.model", "llama", "expected 'gpt2'"), ("tokenizer.ggml.pre", "tekken", "these ways to split text are read"),
+        ("qwen2.rope.scaling.type", "longrope", "linear, yarn and none are read"), ("qwen2.block_count", "1", "has type STRING, expected an integer"),
     ]) func stringValues(key: String, value: String, expected: String) throws {
         let found = try refusal { Self.replace(&$0, key) { $0.key(key, value) } }
         #expect(found.contains("key '\(key)'") && found.contains(expected))
@@ -234,7 +234,11 @@ import Testing
         #expect(
             try refusal { Self.replace(&$0, "qwen2.block_count") { $0.key("qwen2.block_count", Float(1)) } }.contains(
                 "has type FLOAT32, expected an integer"))
-        #expect(try refusal { $0.key("tokenizer.ggml.add_bos_token", true) }.contains("is true"))
+        let unknown = try refusal {
+            $0.key("tokenizer.ggml.add_bos_token", true)
+            Self.replace(&$0, "tokenizer.ggml.bos_token_id") { $0.key("tokenizer.ggml.bos_token_id", UInt32(0)) }
+        }
+        #expect(unknown.contains("is true, but bos_token_id is not one of the added tokens"))
     }
 
     @Test func tensorsThatAModelLacksOrDoesNotHave() throws {

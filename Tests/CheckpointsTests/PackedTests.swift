@@ -153,14 +153,14 @@ import Testing
         try refuse(blob, layout: #"{"version":1,"chunk":1}"#, saying: "chunk 1")
         try refuse(blob, layout: #"{"version":1,"chunk":262144}"#, saying: "tensors is missing")
         try refuse(blob, layout: #"{"version":1,"chunk":262144,"tensors":{"x":{}}}"#, saying: "no such tensor")
-        try refuse(blob, layout: #"{"version":1,"chunk":262144,"tensors":{"w":{"dtype":"F32","shape":[1]}}}"#, saying: "dtype")
+        try refuse(blob, layout: #"{"version":1,"chunk":262144,"tensors":{"w":{"dtype":"I64","shape":[1]}}}"#, saying: "dtype")
         for shape in ["[1000]", "[-1]", "[4611686018427387904,4]", "null", "[1.5]", "[10,11]", "[1,1,1,1,1,1,1,1,1]"] {
             try refuse(blob, layout: layout(shape: shape), saying: "does not fit a blob")
         }
     }
 
     @Test func liesOfTheTableAreRefused() throws {
-        try refuse([1, 2, 3], layout: layout(shape: "[3]"), saying: "too small for a table")
+        try refuse([1, 2, 3], layout: layout(shape: "[3]"), saying: "does not fit a blob")
         // One chunk of four weights: a frame of `size` bytes, the mantissas, the table.
         func blob(frame: [UInt8], size: UInt32) -> [UInt8] {
             frame + [0, 0, 0, 0] + (0..<4).map { UInt8(truncatingIfNeeded: size >> (8 * $0)) } + [UInt8](repeating: 0, count: 8)

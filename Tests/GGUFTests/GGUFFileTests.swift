@@ -101,12 +101,12 @@ import Testing
 
     @Test func aTypeWithoutCodecIsListedButNotRead() throws {
         var builder = GGUFBuilder()
-        builder.tensor("w", [256], 10, [UInt8](repeating: 0, count: 84))
+        builder.tensor("w", [256], 16, [UInt8](repeating: 0, count: 66))
         try withFile(builder.bytes) { path in
             let file = try GGUFFile(opening: path)
-            #expect(file.tensors[0].type == .q2_K)
+            #expect(file.tensors[0].type == .iq2_XXS)
             let error = #expect(throws: GGUFError.self) { try values(file, "w", 0..<1) }
-            #expect(error?.message.contains("is stored as Q2_K, which cannot be read; expected one of F32, F16, Q4_0") == true)
+            #expect(error?.message.contains("is stored as IQ2_XXS, which cannot be read; expected one of F32, F16, Q4_0") == true)
         }
     }
 

@@ -37,11 +37,66 @@ import Testing
         #expect(try workspace.names() == ["back", "half", "model", "packed", "same"])
     }
 
-    @Test func packedHoldsOnlyBFloat16() throws {
-        expectRefusal(try workspace.run("convert", "model", "out", "--to", "packed"), "out: ", "bfloat16, not float32", "--dtype bfloat16")
+    @Test func anyTypeIsPacked() throws {
+        try convert("model", "packed", "--to", "packed")
+        #expect(try workspace.run("inspect", "packed").output.contains("packed F32: 26 tensors"))
+        try convert("packed", "back", "--to", "safetensors")
+        #expect(try workspace.run("diff", "model", "back").status == 0)
+    }
+
+    @Test func whatIsAskedForMustFit() throws {
         expectRefusal(try workspace.run("convert", "model", "out", "--to", "pickle"), status: 64, "'pickle' is invalid", "packed")
         expectRefusal(try workspace.run("convert", "model", "out"), status: 64, "--to")
+        expectRefusal(try workspace.run("convert", "model", "out", "--to", "delta"), status: 64, "--base")
+        expectRefusal(try workspace.run("convert", "model", "out", "--to", "packed", "--quantize", "q8_0"), status: 64, "--quantize is for --to gguf")
+        expectRefusal(try workspace.run("convert", "model", "out", "--to", "gguf", "--quantize", "q9"), status: 64, "q9 is not known", "q4_k_m")
+        expectRefusal(try workspace.run("convert", "model", "out", "--to", "safetensors", "--max-shard-size", "5XB"), status: 64, "5XB")
         #expect(!workspace.exists("out"))
+    }
+
+    /// The plan alone: on standard output, and nothing else anywhere.
+    @Test func aDryRunWritesNothing() throws {
+        for (arguments, words) in [
+            (["--to", "safetensors", "--max-shard-size", "100KB"], ["model-00001-of-0000", "F32: 26 tensors, 322048 bytes", "nothing was written"]),
+            (["--to", "gguf", "--quantize", "q4_k_m"], ["instead of Q4_K: rows of 64 do not divide into blocks of 256", "split as 'qwen2'"]),
+            (["--to", "int4"], ["int4, a scale for 32 weights"]),
+        ] {
+            let outcome = try workspace.run(["convert", "model", "out", "--dry-run"] + arguments)
+            #expect(outcome.status == 0 && outcome.errors == "", "\(outcome.errors)")
+            for word in words { #expect(outcome.output.contains(word), "\(word) is not in \(outcome.output)") }
+        }
+        #expect(try workspace.names() == ["model"])
+    }
+
+    @Test func everyFormatIsVerifiedAndGenerates() throws {
+        let original = try generated("model")
+        for (name, arguments) in [
+            ("shards", ["--to", "safetensors", "--max-shard-size", "100KB"]), ("packed", ["--to", "packed"]),
+            ("delta", ["--to", "delta", "--base", "model"]),
+            ("f32.gguf", ["--to", "gguf", "--quantize", "f32"]),
+        ] {
+            let outcome = try workspace.run(["convert", "model", name, "--verify"] + arguments)
+            #expect(outcome.status == 0 && outcome.errors.contains("verified: 26 tensors the same to the bit"), "\(outcome.errors)")
+            #expect(try generated(name) == original, "\(name)")
+            #expect(try workspace.run("diff", "model", name).output.contains("0 of 80512 weights changed"))
+            #expect(try workspace.run("verify", name).output.contains("\(name): whole: "))
+        }
+        for (name, arguments) in [("int8", ["--to", "int8"]), ("int4", ["--to", "int4"]), ("q8.gguf", ["--to", "gguf", "--quantize", "q8_0"])] {
+            let outcome = try workspace.run(["convert", "model", name, "--verify"] + arguments)
+            #expect(outcome.status == 0 && outcome.errors.contains("quantised, relative error at most 0."), "\(outcome.errors)")
+            _ = try generated(name)
+            let difference = try workspace.run("diff", "model", name, "--json")
+            #expect(try difference.status == 1 && difference.json.first?["equal"]?.bool == false)
+        }
+        let fingerprints = try ["model", "packed", "delta"].map { try workspace.run("verify", $0).output.split(separator: " ").last }
+        #expect(Set(fingerprints).count == 1)
+    }
+
+    @Test func damageIsFoundAndNamed() throws {
+        try workspace.write("model/model.safetensors", workspace.bytes("model/model.safetensors").dropLast(1000))
+        expectRefusal(try workspace.run("verify", "model"), "model.safetensors: tensor \"", "the file ends", "before the tensor does")
+        let statistics = try workspace.run("inspect", try workspace.model("again"), "--stats")
+        #expect(statistics.status == 0 && statistics.output.contains("packed it would take about") && statistics.output.contains("exponents"))
     }
 
     @Test func inspectShowsEveryTensor() throws {
@@ -82,7 +137,7 @@ import Testing
     }
 
     @Test(arguments: [
-        "": ["train", "generate", "eval", "score", "tokenize", "convert", "inspect", "--version"],
+        "": ["train", "generate", "eval", "score", "tokenize", "convert", "inspect", "diff", "verify", "--version"],
         "train": ["--config", "--replay", "--threads", "--learning_rate", "--num_generations"],
         "generate": [
             "--dtype", "--threads", "--max-new-tokens", "--temperature", "--top-p", "--top-k", "--min-p", "--repetition-penalty", "--seed",
@@ -92,8 +147,13 @@ import Testing
         "eval": [
             "--dataset", "--reward-funcs", "--reward-weights", "--answer-column", "--system-prompt", "--json", "--temperature", "--seed", "--dtype",
         ],
-        "score": ["--input", "--json", "--dtype", "--threads"], "tokenize": ["--decode"], "convert": ["--to", "--dtype", "--force"],
-        "inspect": ["--json"],
+        "score": ["--input", "--json", "--dtype", "--threads"], "tokenize": ["--decode"],
+        "convert": [
+            "--to", "--dtype", "--force", "--dry-run", "--verify", "--quantize", "--allow-fallback", "--group-size", "--base", "--max-shard-size",
+            "--saturate",
+            "--merge-adapter",
+        ],
+        "inspect": ["--json", "--stats"], "diff": ["--json", "--all"], "verify": ["--allow-nonfinite"],
     ])
     func helpNamesEveryOption(_ command: String, _ words: [String]) throws {
         let outcome = try workspace.run((command.isEmpty ? [] : [command]) + ["--help"])

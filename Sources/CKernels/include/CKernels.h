@@ -5,13 +5,16 @@
 #include "ck_attention.h"
 #include "ck_blocks.h"
 #include "ck_convert.h"
+#include "ck_groups.h"
 #include "ck_isa.h"
 #include "ck_limits.h"
 #include "ck_matmul.h"
 #include "ck_optimizer.h"
+#include "ck_planes.h"
 #include "ck_quantized.h"
 #include "ck_rows.h"
 #include "ck_softmax.h"
+#include "ck_statistics.h"
 #include "ck_threads.h"
 
 #endif

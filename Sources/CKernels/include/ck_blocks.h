@@ -13,9 +13,13 @@ typedef enum {
     CK_Q5_0 = 6,
     CK_Q5_1 = 7,
     CK_Q8_0 = 8,
+    CK_Q2_K = 10,
+    CK_Q3_K = 11,
     CK_Q4_K = 12,
     CK_Q5_K = 13,
-    CK_Q6_K = 14
+    CK_Q6_K = 14,
+    CK_IQ4_NL = 20,
+    CK_IQ4_XS = 23
 } ck_block_type;
 
 // Weights in a block and the bytes it takes; 0 for a type without a codec here.
@@ -24,6 +28,12 @@ size_t ck_block_bytes(ck_block_type type);
 
 // Blocks to FP32: out holds blocks * ck_block_weights(type) values. Nothing is written for a type without a codec.
 void ck_dequantize(ck_block_type type, float *_Nonnull out, const uint8_t *_Nonnull in, size_t blocks);
+
+// FP32 to blocks, for Q4_0 to Q8_0, IQ4_NL and Q4_K to Q6_K. Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0 are ggml's reference rounding, bit for bit. For the
+// others ggml's own code searches too; here each group takes, of a few scales around the one that spans its range, the one whose least-squares fit
+// leaves the smallest squared error. Returns how many blocks hold an infinity or a NaN, or need a scale that FP16 cannot hold; what is written
+// for these is useless. Nothing is written for another type.
+size_t ck_quantize(ck_block_type type, uint8_t *_Nonnull out, const float *_Nonnull in, size_t blocks);
 
 // The index of the first block whose scale or minimum is infinite or NaN; blocks when all are finite. Finite ones give finite weights.
 size_t ck_first_nonfinite_block(ck_block_type type, const uint8_t *_Nonnull in, size_t blocks);

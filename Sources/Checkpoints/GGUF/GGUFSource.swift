@@ -1,6 +1,7 @@
 internal import CKernels
 internal import GGUF
 internal import JSON
+internal import SafeTensors
 
 #if canImport(Glibc)
     internal import Glibc
@@ -11,16 +12,21 @@ internal import JSON
 #endif
 
 /// A GGUF file seen as a Hugging Face checkpoint: its tensors under Hugging Face names, config.json and the tokenizer's files made from its
-/// metadata. Only the qwen2 architecture; its weights are stored as Hugging Face has them, so a tensor's rows need no reordering.
+/// metadata. Rows that the architecture stores in another order are put back into Hugging Face's.
 final class GGUFSource: CheckpointSource {
     let format = CheckpointFormat.gguf
     let config: JSONValue
     let tensors: [TensorInfo]
     let companionNames: [String]
 
+    /// The types whose blocks a matrix product takes as they are (`ck_pack_blocks`).
+    private static let packable: Set<GGMLType> = [.q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4_K, .q5_K, .q6_K]
+
     private let file: GGUFFile
     private let metadata: GGUFMetadata
     private let stored: [String: GGUFTensor]  // by Hugging Face name; these are ASCII, made by us
+    private let family: GGUFFamily
+    private let headSize: Int
 
     /// Whether a path is for this source: every file is (one that is not GGUF is told what it is instead), and a missing one by its name.
     static func accepts(_ path: String) -> Bool {
@@ -29,7 +35,7 @@ final class GGUFSource: CheckpointSource {
         return status.st_mode & S_IFMT != S_IFDIR
     }
 
-    /// Opens a file of the qwen2 architecture and checks that it holds exactly the tensors of such a model, in their shapes.
+    /// Opens a file of a known architecture and checks that it holds exactly the tensors of such a model, in their shapes.
     init(opening path: String) throws(CheckpointError) {
         let file: GGUFFile
         do { file = try GGUFFile(opening: path) } catch { throw CheckpointError(error) }
@@ -39,7 +45,7 @@ final class GGUFSource: CheckpointSource {
         stored = try model.tensors(in: file, embedding)
         config = model.json(vocabularySize: embedding.vocabularySize, tied: embedding.head == nil)
         tensors = stored.map { name, tensor in
-            let hasBlocks = tensor.shape.count == 2 && ck_block_bytes(ck_block_type(tensor.type.rawValue)) > 0
+            let hasBlocks = tensor.shape.count == 2 && Self.packable.contains(tensor.type) && !model.family.reorders(name)
             return TensorInfo(
                 name: name, shape: tensor.shape, storage: tensor.type.name, type: ElementType(tensor.type),
                 blockType: hasBlocks ? tensor.type.rawValue : nil)
@@ -48,10 +54,22 @@ final class GGUFSource: CheckpointSource {
         companionNames = try GGUFTokenizer.companionNames(metadata, vocabularySize: embedding.vocabularySize)
         self.file = file
         self.metadata = metadata
+        family = model.family
+        headSize = model.headSize
     }
 
     func read(_ tensor: TensorInfo, rows: Range<Int>, as type: ElementType, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
         guard let stored = stored[tensor.name] else { throw CheckpointError(path: file.path, tensor: tensor.name, message: "no such tensor") }
+        if family.reorders(tensor.name), rows.count > 1 {
+            let size = tensor.rowLength * type.byteCount
+            for row in rows {
+                let start = (row - rows.lowerBound) * size
+                let one = UnsafeMutableRawBufferPointer(rebasing: buffer[start..<start + size])
+                try read(tensor, rows: row..<row + 1, as: type, into: one)
+            }
+            return
+        }
+        let rows = family.reorders(tensor.name) && !rows.isEmpty ? GGUFFamily.place(of: rows.lowerBound, headSize) : rows
         // A vector is one row of the file and many rows of a checkpoint; it is as long as a row of a matrix, so it is read whole.
         let isVector = stored.shape.count == 1
         let rowsAtOnce = isVector ? 1 : max(1, (64 << 10) / max(1, stored.rowLength))
@@ -73,6 +91,30 @@ final class GGUFSource: CheckpointSource {
             throw CheckpointError(
                 path: file.path, tensor: tensor.name,
                 message: "\(overflowed) numbers are beyond float16's range of 65504: take bfloat16 or float32")
+        }
+    }
+
+    func readStored(_ tensor: TensorInfo, elements: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+        guard let stored = stored[tensor.name], let size = tensor.type?.byteCount else {
+            throw CheckpointError(path: file.path, tensor: tensor.name, message: "no such tensor, or one of blocks")
+        }
+        if family.reorders(tensor.name) {
+            var position = elements.lowerBound
+            while position < elements.upperBound {
+                let row = position / tensor.rowLength
+                let end = min(elements.upperBound, (row + 1) * tensor.rowLength)
+                let start = GGUFFamily.place(of: row, headSize).lowerBound * tensor.rowLength + position - row * tensor.rowLength
+                let out = (position - elements.lowerBound) * size..<(end - elements.lowerBound) * size
+                do {
+                    try file.readBytes(
+                        stored, start * size..<(start + end - position) * size, into: UnsafeMutableRawBufferPointer(rebasing: buffer[out]))
+                } catch { throw CheckpointError(error) }
+                position = end
+            }
+            return
+        }
+        do { try file.readBytes(stored, elements.lowerBound * size..<elements.upperBound * size, into: buffer) } catch {
+            throw CheckpointError(error)
         }
     }
 

@@ -10,6 +10,9 @@ struct GGUFTokenizer {
     private let vocabularySize: Int
     private let added: [AddedToken]
     private let eos: Int?
+    private let splitting: GGUFPreTokenizer
+    /// The token that is put before every text.
+    private let leading: (id: Int, content: String)?
 
     private struct AddedToken {
         let id: Int
@@ -35,14 +38,13 @@ struct GGUFTokenizer {
     static func companionNames(_ metadata: GGUFMetadata, vocabularySize: Int) throws(CheckpointError) -> [String] {
         guard let model = try metadata.optionalString("tokenizer.ggml.model"), model != "none", model != "no_vocab" else { return [] }
         guard model == "gpt2" else {
-            throw metadata.failure("tokenizer.ggml.model", "is '\(model.prefix(40))', expected 'gpt2': a qwen2 model has a byte-level BPE tokenizer")
+            throw metadata.failure(
+                "tokenizer.ggml.model", "is '\(model.prefix(40))', expected 'gpt2': only byte-level BPE tokenizers are read from GGUF files")
         }
         let splitting = try metadata.string("tokenizer.ggml.pre")
-        guard splitting == "qwen2" else {
-            throw metadata.failure("tokenizer.ggml.pre", "is '\(splitting.prefix(40))', expected 'qwen2': other ways to split text are not read")
-        }
-        if try metadata.optionalBool("tokenizer.ggml.add_bos_token") == true {
-            throw metadata.failure("tokenizer.ggml.add_bos_token", "is true; the tokenizer of a qwen2 model puts nothing before a text")
+        guard GGUFPreTokenizer(named: splitting) != nil else {
+            let known = GGUFPreTokenizer.all.map(\.name).joined(separator: ", ")
+            throw metadata.failure("tokenizer.ggml.pre", "is '\(splitting.prefix(40))'; these ways to split text are read: \(known)")
         }
         let count = try metadata.strings("tokenizer.ggml.tokens").count
         guard count <= vocabularySize else {
@@ -86,6 +88,16 @@ struct GGUFTokenizer {
         }
         self.added = added
         self.vocabularySize = vocabularySize
+        splitting = GGUFPreTokenizer(named: try metadata.string("tokenizer.ggml.pre")) ?? GGUFPreTokenizer.all[0]
+        var leading: (id: Int, content: String)?
+        if try metadata.optionalBool("tokenizer.ggml.add_bos_token") == true {
+            let bos = try metadata.optionalInteger("tokenizer.ggml.bos_token_id")
+            guard let token = added.first(where: { $0.id == bos }) else {
+                throw metadata.failure("tokenizer.ggml.add_bos_token", "is true, but bos_token_id is not one of the added tokens")
+            }
+            leading = (token.id, token.content)
+        }
+        self.leading = leading
         eos = try metadata.optionalInteger("tokenizer.ggml.eos_token_id")
     }
 
@@ -97,28 +109,20 @@ struct GGUFTokenizer {
 
     // MARK: tokenizer.json
 
-    /// How Qwen2 splits a text before the merges.
-    private static let splitPattern =
-        #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
-
-    /// tokenizer.json, as Qwen2.5's own.
+    /// tokenizer.json, as the family's own.
     var json: JSONValue {
         get throws(CheckpointError) {
-            let byteLevel: JSONValue = ["type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false]
-            let split: JSONValue = ["type": "Split", "pattern": ["Regex": .string(Self.splitPattern)], "behavior": "Isolated", "invert": false]
             let model: JSONValue = [
                 "type": "BPE", "dropout": nil, "unk_token": nil, "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": false,
-                "byte_fallback": false, "ignore_merges": false,
+                "byte_fallback": false, "ignore_merges": .bool(splitting.ignoresMerges),
                 "vocab": .object(try vocabulary()),
                 "merges": .array(try merges()),
             ]
-            return [
-                "version": "1.0", "truncation": nil, "padding": nil,
-                "added_tokens": .array(added.map { .object(JSONObject([("id", .integer(Int64($0.id)))] + $0.members)) }),
-                "normalizer": ["type": "NFC"],
-                "pre_tokenizer": ["type": "Sequence", "pretokenizers": [split, byteLevel]],
-                "post_processor": byteLevel, "decoder": byteLevel, "model": model,
+            let added = added.map { JSONValue.object(JSONObject([("id", .integer(Int64($0.id)))] + $0.members)) }
+            let head: [(key: String, value: JSONValue)] = [
+                ("version", "1.0"), ("truncation", nil), ("padding", nil), ("added_tokens", .array(added)),
             ]
+            return .object(JSONObject(head + splitting.members(bos: leading) + [("model", model)]))
         }
     }
 
@@ -161,10 +165,13 @@ struct GGUFTokenizer {
             // Qwen2.5 lists the special tokens but the one that ends a document, which is the padding token.
             let additional = added.filter { $0.special && $0.id != padding }.map { JSONValue.string($0.content) }
             return [
-                "add_bos_token": false, "add_prefix_space": false, "added_tokens_decoder": .object(JSONObject(decoder)),
-                "additional_special_tokens": .array(additional), "bos_token": nil, "clean_up_tokenization_spaces": false,
-                "eos_token": text(of: eos), "errors": "replace", "model_max_length": .integer(Int64(try metadata.count("qwen2.context_length"))),
-                "pad_token": text(of: padding), "split_special_tokens": false, "tokenizer_class": "Qwen2Tokenizer", "unk_token": nil,
+                "add_bos_token": .bool(leading != nil), "add_prefix_space": false, "added_tokens_decoder": .object(JSONObject(decoder)),
+                "additional_special_tokens": .array(additional), "bos_token": leading.map { .string($0.content) } ?? .null,
+                "clean_up_tokenization_spaces": false,
+                "eos_token": text(of: eos), "errors": "replace",
+                "model_max_length": .integer(Int64(try metadata.count("\(try metadata.string("general.architecture")).context_length"))),
+                "pad_token": text(of: padding), "split_special_tokens": false,
+                "tokenizer_class": splitting.name == "qwen2" ? "Qwen2Tokenizer" : "PreTrainedTokenizerFast", "unk_token": nil,
             ]
         }
     }

@@ -2,61 +2,159 @@ import ArgumentParser
 import Checkpoints
 import Foundation
 import GRPO
+import JSON
+import SafeTensors
 
 struct Convert: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Write a checkpoint in another format.",
         discussion: """
-            safetensors: a Hugging Face directory. packed: the same without loss at about two thirds of the size, opened by every command here; converting \
-            it back to safetensors gives the same bytes.
+            safetensors: a Hugging Face directory. packed: the same without loss at about two thirds of the size. delta: only what differs from a base \
+            (--base), without loss. int8, int4: compressed-tensors, for transformers and vLLM. gguf: one file for llama.cpp and Ollama (--quantize). \
+            Whatever is written opens with every command here. The plan is checked before the first byte; --dry-run shows it and stops.
             """)
 
-    enum Format: String, ExpressibleByArgument, CaseIterable {
-        case safetensors, packed
+    enum Format: String, CaseIterable {
+        case safetensors, packed, delta, int8, int4, gguf
+
+        /// The format of that name; the error is one line, which ArgumentParser's own is not for so many.
+        init(argument: String) throws {
+            guard let format = Self(rawValue: argument) else {
+                throw ValidationError("it is one of \(Self.allCases.map(\.rawValue).joined(separator: ", "))")
+            }
+            self = format
+        }
     }
 
-    @Argument(help: "A checkpoint directory, a .gguf file or a packed export.")
+    @Argument(help: "A checkpoint directory, a .gguf or .safetensors file, or an export of ours.")
     var source: String
 
-    @Argument(help: "The directory to write.")
+    @Argument(help: "The directory, or the .gguf file, to write.")
     var destination: String
 
-    @Option(help: "safetensors or packed.")
+    @Option(help: "safetensors, packed, delta, int8, int4 or gguf.", transform: Format.init(argument:))
     var to: Format
 
-    @Option(help: "Element type: bfloat16 (default), float16 or float32.")
+    @Option(help: "Element type: bfloat16, float16 or float32; by default each tensor keeps its own.")
     var dtype: ElementType?
 
-    @Flag(help: "Replace an existing directory.")
+    @Option(help: ArgumentHelp("gguf: \(GGUFRecipe.names.joined(separator: ", ")).", valueName: "type"))
+    var quantize: String?
+
+    @Option(help: "int4, int8: weights that share a scale; by default what the shapes allow.")
+    var groupSize: Int?
+
+    @Option(help: "delta: the checkpoint it starts from, or where a delta's base is now.")
+    var base: String?
+
+    @Option(help: "A PEFT adapter (LoRA) to merge into the weights.")
+    var mergeAdapter: String?
+
+    @Option(help: "The most bytes of tensors in a file: 500MB, 5GB.")
+    var maxShardSize: ByteSize?
+
+    @Flag(help: "float16: numbers beyond 65504 become 65504.")
+    var saturate = false
+
+    @Flag(help: "gguf: give a tensor whose rows do not divide into the type's blocks another type.")
+    var allowFallback = false
+
+    @Flag(help: "Show what would be written, tensor by tensor, and stop.")
+    var dryRun = false
+
+    @Flag(help: "Read back what was written and compare it with the source.")
+    var verify = false
+
+    @Flag(help: "Replace an existing checkpoint.")
     var force = false
 
-    func run() throws {
-        let checkpoint = try Checkpoint(opening: source)
-        var companions: [(name: String, bytes: [UInt8])] = []
-        for name in checkpoint.companionNames {
-            if let bytes = try checkpoint.companion(name) { companions.append((name, bytes)) }
+    mutating func validate() throws {
+        func only(_ option: String, _ isGiven: Bool, for formats: Format...) throws {
+            guard isGiven, !formats.contains(to) else { return }
+            throw ValidationError("\(option) is for --to \(formats.map(\.rawValue).joined(separator: ", ")), not \(to.rawValue)")
         }
-        // Unless told otherwise the element type stays; block-quantised weights become BF16.
-        let types = Set(checkpoint.tensors.map(\.type))
-        let type = dtype ?? (types.count == 1 ? types.first.flatMap { $0 } : nil) ?? .bfloat16
-        let writer = CheckpointWriter(config: checkpoint.config, companions: companions, type: type, layout: to == .packed ? .packed : .safetensors)
+        try only("--quantize", quantize != nil, for: .gguf)
+        try only("--allow-fallback", allowFallback, for: .gguf)
+        try only("--group-size", groupSize != nil, for: .int4, .int8)
+        try only("--max-shard-size", maxShardSize != nil, for: .safetensors, .packed, .delta, .int8, .int4)
+        try only("--dtype", dtype != nil, for: .safetensors, .packed, .delta)
+        if to == .delta, base == nil { throw ValidationError("--to delta needs --base, the checkpoint to take the difference from") }
+        if saturate, dtype != .float16 { throw ValidationError("--saturate is for --dtype float16") }
+        if let quantize, GGUFRecipe(quantize) == nil {
+            throw ValidationError("--quantize \(quantize) is not known; it is one of \(GGUFRecipe.names.joined(separator: ", "))")
+        }
+    }
+
+    func run() throws {
+        let base = try base.map { try Checkpoint(opening: $0, anyModel: true) }
+        let opened = try Checkpoint(opening: source, anyModel: to != .gguf, base: to == .delta ? nil : base)
+        let checkpoint: any CheckpointView = try mergeAdapter.map { try MergedCheckpoint(opened, adapter: $0) } ?? opened
+        let export = try self.export(of: checkpoint, base: base)
+        let plan = try export.plan()
+        if dryRun { return try PlanReport(plan, from: source, to: destination).print() }
+        for substitution in plan.substitutions { Terminal.write("\(PlanReport.line(substitution))\n") }
         var terminal = Terminal()
         let started = ContinuousClock.now
-        try writer.create(destination, from: checkpoint, overwrite: force) { done, total in
-            let elapsed = Terminal.seconds(ContinuousClock.now - started)
-            let left = done > 0 ? elapsed / Double(done) * Double(total - done) : 0
-            terminal.update("\(Terminal.bytes(done)) of \(Terminal.bytes(total)), \(Terminal.time(left)) left")
+        try export.write(overwrite: force) { done, total in
+            terminal.update(Terminal.progress(done, total, since: started))
         }
         terminal.clear()
-        let count = checkpoint.tensors.reduce(0) { $0 + $1.count }
-        let plain = count * type.byteCount
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: destination)) ?? []
-        let written = names.filter { $0.hasSuffix(".safetensors") }.reduce(0) { sum, name in
-            sum + ((try? FileManager.default.attributesOfItem(atPath: "\(destination)/\(name)")[.size] as? Int) ?? 0)
+        if verify {
+            let written = try Checkpoint(opening: destination, anyModel: true, base: base)
+            let report = try ExportVerification(source: checkpoint, written: written) { done, total in
+                terminal.update("verifying: \(Terminal.progress(done, total, since: started))")
+            }
+            terminal.clear()
+            if let problem = report.problem { throw CheckpointError(path: destination, tensor: problem.tensor, message: problem.message) }
+            let worst =
+                report.worst.map { String(format: ", %d quantised, relative error at most %.4f (%@)", report.lossy, $0.error, $0.tensor) } ?? ""
+            Terminal.write("\(destination): verified: \(report.exact) tensors the same to the bit\(report.lossy > 0 ? worst : "")\n")
         }
+        let size = PlanReport.size(of: destination)
+        let plain = checkpoint.tensors.reduce(0) { $0 + $1.count }
         Terminal.write(
-            "\(destination): \(checkpoint.tensors.count) tensors, \(count) weights in \(type.rawValue), \(Terminal.bytes(written))"
-                + (to == .packed ? String(format: " (%.1f %% of %@)", 100 * Double(written) / Double(max(plain, 1)), Terminal.bytes(plain)) : "")
-                + "\n")
+            "\(destination): \(plan.files.reduce(0) { $0 + $1.tensors.count }) tensors, \(plain) weights, \(Terminal.bytes(size)) in "
+                + "\(Terminal.time(Terminal.seconds(ContinuousClock.now - started)))\(ratio(size, of: checkpoint))\n")
+        for note in plan.notes { Terminal.write("note: \(note)\n") }
+    }
+
+    private func export(of checkpoint: some CheckpointView, base: Checkpoint?) throws -> any CheckpointExport {
+        if to == .gguf, let recipe = GGUFRecipe(quantize ?? "bf16") {
+            return GGUFExport(checkpoint, to: destination, recipe: recipe, allowingFallback: allowFallback)
+        }
+        let layout: CheckpointWriter.Layout =
+            switch to {
+            case .packed: .packed
+            case .delta: base.map { .delta($0) } ?? .safetensors
+            case .int8, .int4: .integers(IntegerQuantization(bits: to == .int8 ? 8 : 4, groupSize: groupSize))
+            case .safetensors, .gguf: .safetensors
+            }
+        return try DirectoryExport(
+            checkpoint, to: destination, type: dtype, layout: layout, maxShardSize: maxShardSize?.bytes ?? .max, saturating: saturate)
+    }
+
+    /// What compression has saved.
+    private func ratio(_ size: Int, of checkpoint: any CheckpointView) -> String {
+        guard to == .packed || to == .delta else { return "" }
+        let plain = checkpoint.tensors.reduce(0) { $0 + $1.count * (dtype?.byteCount ?? ($1.storedType?.bitCount ?? 16) / 8) }
+        return String(format: " (%.1f %% of %@)", 100 * Double(size) / Double(max(plain, 1)), Terminal.bytes(plain))
+    }
+}
+
+/// `500MB`, `5GB`, in decimal units as transformers has them, or a plain number of bytes.
+struct ByteSize: ExpressibleByArgument {
+    let bytes: Int
+
+    init?(argument: String) {
+        let units = [("KB", 1000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("TB", 1_000_000_000_000), ("", 1)]
+        for (unit, factor) in units where argument.uppercased().hasSuffix(unit) {
+            guard let count = Int(argument.dropLast(unit.count)), count > 0,
+                case let (bytes, overflow) = count.multipliedReportingOverflow(by: factor),
+                !overflow
+            else { return nil }
+            self.bytes = bytes
+            return
+        }
+        return nil
     }
 }

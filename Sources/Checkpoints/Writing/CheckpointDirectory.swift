@@ -25,6 +25,33 @@ enum CheckpointDirectory {
         return names
     }
 
+    /// Whether there is something at a path that may be replaced by a checkpoint; throws when there is something that may not.
+    static func checkReplaceable(_ path: String, overwrite: Bool) throws(CheckpointError) -> Bool {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return false }
+        guard overwrite else {
+            throw CheckpointError(path: path, message: "it exists already; choose another name or allow it to be overwritten (--force)")
+        }
+        let files = plainFiles(of: path)
+        guard let files, files.contains("config.json") || files.contains(where: { $0.hasPrefix("model") && $0.hasSuffix(".safetensors") }) else {
+            throw CheckpointError(
+                path: path, message: "it exists and is not a directory that holds only a checkpoint; remove it yourself if you mean to")
+        }
+        return true
+    }
+
+    /// Throws when there is something at a path that may not be replaced by a file.
+    static func checkReplaceable(file path: String, overwrite: Bool) throws(CheckpointError) {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw CheckpointError(path: path, message: "it exists and is not a regular file; name the file to write")
+        }
+        guard overwrite else {
+            throw CheckpointError(path: path, message: "it exists already; choose another name or allow it to be overwritten (--force)")
+        }
+    }
+
     /// Removes a directory of plain files, if that is what it is.
     static func remove(_ path: String) {
         guard let names = plainFiles(of: path) else { return }

@@ -1,0 +1,68 @@
+#include "quantize.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "ck_blocks.h"
+#include "ck_threads.h"
+
+// Weights that a thread takes at a time.
+enum { TASK_WEIGHTS = 1 << 14 };
+
+typedef void (*encoder)(uint8_t *restrict out, const float *restrict x);
+
+static encoder find(ck_block_type type) {
+    switch (type) {
+        case CK_Q4_0: return ck_quantize_q4_0;
+        case CK_Q4_1: return ck_quantize_q4_1;
+        case CK_Q5_0: return ck_quantize_q5_0;
+        case CK_Q5_1: return ck_quantize_q5_1;
+        case CK_Q8_0: return ck_quantize_q8_0;
+        case CK_Q4_K: return ck_quantize_q4_k;
+        case CK_Q5_K: return ck_quantize_q5_k;
+        case CK_Q6_K: return ck_quantize_q6_k;
+        case CK_IQ4_NL: return ck_quantize_iq4_nl;
+        default: return NULL;
+    }
+}
+
+typedef struct {
+    encoder encode;
+    ck_block_type type;
+    uint8_t *out;
+    const float *in;
+    size_t blocks;
+    atomic_size_t refused;
+} job;
+
+// Past a magnitude of 1e12 sums of squares overflow, and no FP16 scale reaches such weights anyway. A NaN is refused as well.
+static int usable(const float *x, size_t count) {
+    int fine = 1;
+    for (size_t i = 0; i < count; i++) fine &= __builtin_fabsf(x[i]) < 1e12f;
+    return fine;
+}
+
+static void quantize_task(void *context, size_t index) {
+    job *j = context;
+    size_t weights = ck_block_weights(j->type), bytes = ck_block_bytes(j->type), per_task = TASK_WEIGHTS / weights, refused = 0;
+    size_t end = (index + 1) * per_task < j->blocks ? (index + 1) * per_task : j->blocks;
+    for (size_t block = index * per_task; block < end; block++) {
+        const float *x = j->in + block * weights;
+        uint8_t *out = j->out + block * bytes;
+        int fine = usable(x, weights);
+        if (fine)
+            j->encode(out, x);
+        else
+            memset(out, 0, bytes);
+        refused += !fine || ck_first_nonfinite_block(j->type, out, 1) == 0;
+    }
+    if (refused) atomic_fetch_add(&j->refused, refused);
+}
+
+size_t ck_quantize(ck_block_type type, uint8_t *out, const float *in, size_t blocks) {
+    job j = {find(type), type, out, in, blocks, 0};
+    if (!j.encode) return 0;
+    size_t per_task = TASK_WEIGHTS / ck_block_weights(type);
+    ck_parallel_for((blocks + per_task - 1) / per_task, quantize_task, &j);
+    return atomic_load(&j.refused);
+}

@@ -1,0 +1,53 @@
+public import JSON
+
+/// Whatever a checkpoint was on disk: its configuration, the files beside the weights, and its tensors. Every export takes this.
+public protocol CheckpointView: TensorProvider {
+    /// The directory or file, as the caller named it.
+    var path: String { get }
+    /// config.json, an object; empty when there is none.
+    var config: JSONValue { get }
+    /// The files beside the weights that are there.
+    var companionNames: [String] { get }
+    /// The bytes of one of `companionNames`; nil for every other name.
+    func companion(_ name: String) throws(CheckpointError) -> [UInt8]?
+}
+
+extension Checkpoint: CheckpointView {}
+
+/// One way to write a checkpoint.
+public protocol CheckpointExport {
+    /// What will be written, checked as far as it can be without writing.
+    func plan() throws(CheckpointError) -> ExportPlan
+    /// Writes it; see `CheckpointWriter.create`.
+    func write(overwrite: Bool, progress: (Int, Int) -> Void) throws(CheckpointError)
+}
+
+/// A checkpoint as a directory of safetensors files.
+public struct DirectoryExport<Source: CheckpointView>: CheckpointExport {
+    private let source: Source
+    private let directory: String
+    private let writer: CheckpointWriter
+
+    /// An export of a checkpoint, its companions read now; the parameters are those of `CheckpointWriter`.
+    public init(
+        _ source: Source, to directory: String, type: ElementType?, layout: CheckpointWriter.Layout, maxShardSize: Int = .max,
+        saturating: Bool = false
+    ) throws(CheckpointError) {
+        self.source = source
+        self.directory = directory
+        var companions: [(name: String, bytes: [UInt8])] = []
+        for name in source.companionNames {
+            if let bytes = try source.companion(name) { companions.append((name, bytes)) }
+        }
+        writer = CheckpointWriter(
+            config: source.config, companions: companions, type: type, layout: layout, maxShardSize: maxShardSize, saturating: saturating)
+    }
+
+    /// The files of the directory.
+    public func plan() throws(CheckpointError) -> ExportPlan { try writer.plan(for: source, at: directory) }
+
+    /// Writes the directory.
+    public func write(overwrite: Bool, progress: (Int, Int) -> Void) throws(CheckpointError) {
+        try writer.create(directory, from: source, overwrite: overwrite, progress: progress)
+    }
+}
