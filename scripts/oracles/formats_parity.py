@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+"""Compares our exports with the programs they are for: formats_parity.py GRPO_CLI MODEL_DIR WORK [STEP ...]
+
+MODEL_DIR is a BF16 checkpoint of the Qwen2 class, WORK a directory for what is written (several GB). Steps, all of them unless some are named:
+
+    shards   safetensors in shards, F32, F16: transformers' own file names and index, the same weights
+    packed   scripts/unpack.py restores the file; ratio and speed beside ZipNN on one thread
+    delta    a simulated fine-tune at 1e-6 and 1e-5: size, and the same bytes when restored
+    gguf     every type, three layers and the rest, up to 4096 rows of each: gguf-py's values are ours, ggml's quantiser makes the same blocks where it rounds only, errors beside ggml's where it searches
+    llama    llama.cpp gives the same greedy text from our BF16 and Q8_0 files as grpo-cli
+    integers transformers with compressed-tensors loads int8 and int4, logits as those of the dequantised model
+    peft     a LoRA adapter merged as PEFT merges it
+
+Needs: torch, transformers, safetensors, gguf, numpy, peft, compressed-tensors, zipnn, zstandard, xxhash, llama-cpp-python.
+"""
+import ctypes, glob, json, os, shutil, subprocess, sys, time
+from pathlib import Path
+import numpy as np
+
+cli, model, work = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+steps = sys.argv[4:] or ["shards", "packed", "delta", "gguf", "llama", "integers", "peft"]
+work.mkdir(parents=True, exist_ok=True)
+
+
+def convert(source, target, *options):
+    target = work / target
+    started = time.time()
+    result = subprocess.run([cli, "convert", str(source), str(target), "--force", *options], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    seconds = time.time() - started
+    size = sum(f.stat().st_size for f in target.iterdir()) if target.is_dir() else target.stat().st_size
+    print(f"{target.name:14s} {size / 1e6:8.1f} MB {seconds:6.1f} s   {' '.join(options)}", flush=True)
+    return target
+
+
+def tensors(directory):
+    from safetensors.torch import load_file
+    found = {}
+    for file in sorted(Path(directory).glob("*.safetensors")):
+        found.update(load_file(file))
+    return found
+
+
+def same(a, b):
+    import torch
+    assert a.keys() == b.keys(), a.keys() ^ b.keys()
+    for name in a:
+        assert a[name].dtype == b[name].dtype and torch.equal(a[name].contiguous().view(torch.uint8), b[name].contiguous().view(torch.uint8)), name
+
+
+def shards():
+    from transformers import AutoModelForCausalLM
+    import torch
+    plain = tensors(model)
+    out = convert(model, "shards", "--to", "safetensors", "--max-shard-size", "300MB", "--verify")
+    same(plain, tensors(out))
+    AutoModelForCausalLM.from_pretrained(out, dtype=torch.bfloat16)
+    for dtype, torch_type in [("float32", torch.float32), ("float16", torch.float16)]:
+        out = convert(model, dtype, "--to", "safetensors", "--dtype", dtype, "--verify")
+        same({k: v.to(torch_type) for k, v in plain.items()}, tensors(out))
+        shutil.rmtree(out)
+
+
+def packed():
+    out = convert(model, "packed", "--to", "packed", "--verify")
+    started = time.time()
+    subprocess.run([sys.executable, str(Path(__file__).parents[1] / "unpack.py"), str(out / "model.safetensors"), str(work / "unpacked.safetensors")], check=True)
+    print(f"scripts/unpack.py: {time.time() - started:.1f} s")
+    (work / "unpacked").mkdir(exist_ok=True)
+    (work / "unpacked.safetensors").replace(work / "unpacked/model.safetensors")
+    same(tensors(model), tensors(work / "unpacked"))
+    convert(out, "back", "--to", "safetensors")
+    assert (work / "back/model.safetensors").read_bytes() == (convert(model, "again", "--to", "safetensors") / "model.safetensors").read_bytes()
+    try:
+        import zipnn
+    except ImportError:
+        return print("zipnn is not installed: not compared")
+    data = (model / "model.safetensors").read_bytes()[-200_000_000:]
+    z = zipnn.ZipNN(bytearray_dtype="bfloat16", threads=1)
+    best = [1e9, 1e9]
+    for _ in range(3):
+        started = time.time()
+        small = z.compress(data)
+        best[0] = min(best[0], time.time() - started)
+        started = time.time()
+        z.decompress(small)
+        best[1] = min(best[1], time.time() - started)
+    print(f"zipnn: {len(small) / len(data):.4f}, {len(data) / best[0] / 1e6:.0f} MB/s, back {len(data) / best[1] / 1e6:.0f} MB/s")
+
+
+def delta():
+    import torch
+    from safetensors.torch import save_file
+    for size in (1e-6, 1e-5):
+        generator = torch.Generator().manual_seed(1)
+        tuned = {k: (v.float() + torch.randn(v.shape, generator=generator) * size).to(v.dtype) for k, v in tensors(model).items()}
+        directory = work / "tuned"
+        shutil.copytree(model, directory, dirs_exist_ok=True)
+        save_file(tuned, directory / "model.safetensors", metadata={"format": "pt"})
+        out = convert(directory, "delta", "--to", "delta", "--base", str(model), "--verify")
+        ratio = (out / "model.safetensors").stat().st_size / (directory / "model.safetensors").stat().st_size
+        back = convert(out, "restored", "--to", "safetensors")
+        same(tuned, tensors(back))
+        print(f"changed by about {size}: the delta is {100 * ratio:.2f} % of the checkpoint")
+
+
+def ggml():
+    import llama_cpp
+    library = ctypes.CDLL(glob.glob(os.path.dirname(llama_cpp.__file__) + "/lib/libggml-base.so*")[0])
+    library.ggml_quantize_chunk.restype = ctypes.c_size_t
+    library.ggml_quantize_chunk.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p] + [ctypes.c_int64] * 3 + [ctypes.c_void_p]
+    return library
+
+
+def gguf():
+    import gguf as package
+    library = ggml()
+    plain = {k: v.float().numpy() for k, v in tensors(model).items()}
+    names = {"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj",
+             "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj", "attn_norm": "input_layernorm",
+             "ffn_norm": "post_attention_layernorm"}
+
+    def original(name):
+        part = name.split(".")
+        if part[0] == "blk":
+            return plain[f"model.layers.{part[1]}.{names[part[2]]}.{part[3]}"]
+        return plain[{"token_embd": "model.embed_tokens.weight", "output_norm": "model.norm.weight", "output": "lm_head.weight"}[part[0]]]
+
+    for kind in ["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl", "q6_k", "q5_k_m", "q5_k_s", "q4_k_m", "q4_k_s"]:
+        file = convert(model, f"{kind}.gguf", "--to", "gguf", "--quantize", kind, "--allow-fallback")
+        reader = package.GGUFReader(str(file))
+        errors, blocks = {}, 0
+        layers = max(int(t.name.split(".")[1]) for t in reader.tensors if t.name.startswith("blk.")) + 1
+        # Every tensor has been written; the first, a middle and the last layer are looked at.
+        looked_at = [t for t in reader.tensors if not t.name.startswith("blk.") or int(t.name.split(".")[1]) in (0, layers // 2, layers - 1)]
+        for tensor in looked_at:
+            data, wanted = np.ascontiguousarray(tensor.data[:4096]), np.ascontiguousarray(original(tensor.name)[:4096])  # rows
+            values = package.dequantize(data, tensor.tensor_type).reshape(wanted.shape)
+            kind_name = tensor.tensor_type.name
+            error = np.sqrt(((values - wanted) ** 2).mean() / max((wanted ** 2).mean(), 1e-30))
+            errors.setdefault(kind_name, []).append(error)
+            if kind_name in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"):
+                theirs = np.zeros_like(data)
+                library.ggml_quantize_chunk(int(tensor.tensor_type), wanted.ctypes.data, theirs.ctypes.data, 0, *wanted.shape, None)
+                assert (theirs == data).all(), f"{tensor.name}: other blocks than ggml's {kind_name}"
+                blocks += 1
+        print("    " + ", ".join(f"{k}: {len(v)} tensors, error {np.mean(v):.5f}" for k, v in errors.items()) + (f"; {blocks} as ggml's to the bit" if blocks else ""))
+        if kind not in ("bf16", "q8_0"):
+            file.unlink()
+
+
+PROMPTS = ["The capital of France is", "def fibonacci(n):\n", "Once upon a time", "1, 2, 3, 4,", "The opposite of hot is", "import numpy as np\n",
+           "Water boils at", "Dear Sir or Madam,"]
+
+
+def llama():
+    import llama_cpp
+    for kind in ("bf16", "q8_0"):
+        file = work / f"{kind}.gguf"
+        if not file.exists():
+            convert(model, file.name, "--to", "gguf", "--quantize", kind)
+        theirs = llama_cpp.Llama(str(file), n_ctx=512, verbose=False, n_threads=2)
+        ours_type = {"bf16": "float32", "q8_0": "int8"}[kind]
+        equal = 0
+        rows = work / "prompts.jsonl"
+        rows.write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in PROMPTS))
+        lines = subprocess.run([cli, "generate", str(file), "--input", str(rows), "--raw", "--max-new-tokens", "64", "--dtype", ours_type, "--json"],
+                               capture_output=True, text=True, check=True).stdout.splitlines()
+        for prompt, ours in zip(PROMPTS, map(json.loads, lines), strict=True):
+            ids = theirs.tokenize(prompt.encode(), add_bos=False)
+            assert ids == ours["prompt_ids"], f"{prompt!r}: other tokens"
+            text = theirs.create_completion(ids, max_tokens=64, temperature=0)["choices"][0]["text"]
+            equal += text == ours["text"]
+            if text != ours["text"]:
+                print(f"    {prompt!r}: llama.cpp {text[:60]!r}, ours {ours['text'][:60]!r}")
+        print(f"llama.cpp, {kind}: {equal} of {len(PROMPTS)} greedy texts of 64 tokens are the same", flush=True)
+
+
+def integers():
+    import torch
+    from transformers import AutoModelForCausalLM
+    ids = torch.tensor([[785, 6722, 315, 9625, 374, 12095, 13, 576]])
+    for options in (["--to", "int8"], ["--to", "int4"], ["--to", "int4", "--group-size", "32"]):
+        out = convert(model, "integers", *options, "--verify")
+        plain = convert(out, "dequantized", "--to", "safetensors", "--dtype", "bfloat16")
+        with torch.no_grad():
+            a = AutoModelForCausalLM.from_pretrained(out, dtype=torch.bfloat16)(ids).logits.float()
+            b = AutoModelForCausalLM.from_pretrained(plain, dtype=torch.bfloat16)(ids).logits.float()
+            c = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16)(ids).logits.float()
+        print(f"    transformers: logits differ from the dequantised model's by at most {(a - b).abs().max():.4f}, from the original's by {(a - c).abs().mean():.3f} on average")
+        assert (a - b).abs().max() < 0.3, "not the weights that were written"
+
+
+def peft():
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+    for rslora in (False, True):
+        torch.manual_seed(1)
+        base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+        config = LoraConfig(r=8, lora_alpha=16, use_rslora=rslora, target_modules=["q_proj", "v_proj", "down_proj"],
+                            rank_pattern={"layers.3.self_attn.q_proj": 4}, alpha_pattern={"v_proj": 24}, task_type="CAUSAL_LM")
+        tuned = get_peft_model(base, config)
+        with torch.no_grad():
+            for name, parameter in tuned.named_parameters():
+                if "lora_" in name:
+                    parameter.normal_(0, 0.02)
+        adapter = work / "adapter"
+        tuned.save_pretrained(adapter)
+        theirs = tuned.merge_and_unload().state_dict()
+        ours = tensors(convert(model, "merged", "--to", "safetensors", "--dtype", "float32", "--merge-adapter", str(adapter)))
+        worst = max(((ours[name] - theirs[name]).abs().max() / theirs[name].abs().max()).item() for name in ours)
+        print(f"    PEFT's merge, rslora {rslora}: largest difference {worst:.2e} of the largest weight")
+        assert worst < 1e-6
+
+
+for step in steps:
+    print(f"== {step}", flush=True)
+    globals()[step]()
