@@ -29,7 +29,7 @@ let files = try arguments[4...].map { (path: $0, bytes: [UInt8](try Data(content
 let numbers: [UInt64] = [0, 1, 0x7F, 0xFF, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, 1 << 32, 1 << 62, 1 << 63, .max, .max - 7]
 
 /// Most mutations hit the header, where the decisions are made.
-func mutated(_ bytes: [UInt8]) -> [UInt8] {
+@MainActor func mutated(_ bytes: [UInt8]) -> [UInt8] {
     var bytes = bytes
     let header = min(bytes.count, 20_000)
     for _ in 0..<Int.random(in: 1...6, using: &random) {
@@ -57,7 +57,7 @@ func mutated(_ bytes: [UInt8]) -> [UInt8] {
 }
 
 /// Opens and reads everything; the numbers are thrown away.
-func read(_ path: String) {
+@MainActor func read(_ path: String) {
     do {
         let checkpoint = try Checkpoint(opening: path, anyModel: true, base: base)
         for name in checkpoint.companionNames { _ = try? checkpoint.companion(name) }
