@@ -161,7 +161,7 @@ import Testing
     }
 
     /// Kill -9 at any moment: what has its final name is whole, and the run goes on to the same bytes.
-    @Test(arguments: [3, 14])
+    @Test(arguments: [3, 13])
     func aKillLosesNothing(_ step: Int) throws {
         let arguments = Workspace.training("run") + Self.longRun + ["--resume_from_checkpoint", "true"]
         #expect(try workspace.run(Workspace.training("whole") + Self.longRun).status == 0)

@@ -43,7 +43,7 @@ import Testing
     }
 
     @Test func aFullDiskInTheLogs() throws {
-        var outcome = try limited(2, Workspace.training("early"))
+        var outcome = try limited(3, Workspace.training("early", "--per_device_train_batch_size", "16"))
         #expect(outcome.status == 1 && !outcome.signalled)
         #expect(
             outcome.errorLines.last?.contains("early/completions/step-000001.jsonl.partial: cannot write: File too large") == true,

@@ -4,7 +4,8 @@ For each case TRL trains a tiny random Qwen2 in FP32 for 20 optimizer steps whil
 completions (`train --replay`) with the same settings. Every number that TRL logged must be there and agree: |difference| <= 1e-4 max(|value|, floor),
 where the floor is 0.1 for the losses, which are sums of terms of 1 to 5 that cancel, and 0.01 for the rest. Exit code 1 if one does not.
 A token whose entropy is the very threshold of top_entropy_quantile, as when two completions begin alike, falls on either side by the last bit of
-FP32, here and in TRL: the quantiles below are such that none does.
+FP32, here and in TRL: the quantiles below are such that none does. A reward that is its group's mean has an advantage of 0 in one precision and of a
+rounding in the other, which clip_ratio counts: the weights of clip-higher-delta are such that none is.
 Run it with the python of scripts/oracles/venv; it needs scripts/goldens/trl_run.py and the tiny model in the tests' goldens.
 """
 import argparse
@@ -28,7 +29,7 @@ CASES = {
     **{f"{loss}-sequence": dict(loss_type=loss, **SEQUENCE) for loss in ("grpo", "bnpo", "dr_grpo", "dapo", "sapo", "luspo")},
     "cispo-sequence": dict(loss_type="cispo", epsilon_high=1.02, **SEQUENCE),
     "gspo-paper": dict(loss_type="grpo", epsilon=3e-4, epsilon_high=4e-4, **SEQUENCE),
-    "clip-higher-delta": dict(loss_type="dapo", epsilon=0.02, epsilon_high=0.028, delta=1.05),
+    "clip-higher-delta": dict(loss_type="dapo", epsilon=0.02, epsilon_high=0.028, delta=1.05, reward_weights=[1.0, 0.3]),
     "plain-kl": dict(loss_type="grpo", use_bias_correction_kl=False),
     "plain-kl-sequence": dict(loss_type="grpo", use_bias_correction_kl=False, **SEQUENCE),
     "on-policy": dict(loss_type="dapo", num_iterations=1),
