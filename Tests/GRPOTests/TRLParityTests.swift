@@ -46,8 +46,9 @@ import Testing
                     #expect(ours[key]?.isNull ?? false, "step \(step): \(key) is missing")
                     continue
                 }
-                // A loss is what is left of FP32 terms of 1 to 5 that cancel: TRL's own sum carries errors of some 1e-6.
-                let bound = 1e-4 * max(abs(value), key.hasSuffix("loss") ? 0.1 : 0.01)
+                // A loss is what is left of FP32 terms of about 1 (vespo: up to 5) that cancel: TRL's own sum carries errors of some 1e-6.
+                let cancelled = name == "trl-vespo" ? 0.1 : 0.05
+                let bound = 1e-4 * max(abs(value), key.hasSuffix("loss") ? cancelled : 0.01)
                 #expect(abs(found - value) <= bound, "step \(step): \(key) is \(found), TRL's is \(value)")
             }
         }
