@@ -26,6 +26,7 @@ let package = Package(
     name: "grpo-cli",
     products: [
         .executable(name: "grpo-cli", targets: ["grpo-cli"]),
+        .library(name: "CKernels", targets: ["CKernels"]),
         .library(name: "JSON", targets: ["JSON"]),
         .library(name: "SafeTensors", targets: ["SafeTensors"]),
         .library(name: "GGUF", targets: ["GGUF"]),
@@ -53,7 +54,7 @@ let package = Package(
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
 
         // 1. The C core and JSON.
-        .target(name: "CKernels", cSettings: strictC),
+        .target(name: "CKernels", cSettings: strictC, linkerSettings: [.linkedLibrary("m")]),
         library("JSON", ["CJSONC"]),
 
         // 2. Formats, each useful alone, none knows another.
