@@ -4,34 +4,39 @@
     import Darwin
 #endif
 
-/// Memory that one owner uses for FP32 or BF16 numbers, aligned to a cache line and zero at first.
+/// Memory that one owner uses for numbers, aligned to a page and zero at first.
 ///
 /// Large buffers come straight from the system, so pages that are never touched cost nothing.
-final class AlignedBuffer {
-    let byteCount: Int
+package final class AlignedBuffer {
+    package let bytes: UnsafeMutableRawBufferPointer
     let pointer: UnsafeMutableRawPointer
 
-    init(byteCount: Int) {
-        self.byteCount = max(byteCount, 64)
-        let memory = mmap(nil, self.byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    package init(byteCount: Int) {
+        // The system maps no empty piece.
+        let memory = mmap(nil, max(byteCount, 1), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
         guard let memory, memory != MAP_FAILED else {
             // Nothing from outside reaches this: sizes are checked against the plan, so only the machine's memory can be short.
-            fatalError("out of memory: the system gave no \(self.byteCount) bytes")
+            fatalError("out of memory: the system gave no \(byteCount) bytes")
         }
-        pointer = memory
+        bytes = UnsafeMutableRawBufferPointer(start: memory, count: byteCount)
         // Huge pages spare the address translation of a gigabyte of weights a second; where there are none the call does nothing.
-        if self.byteCount >= 4 << 20 { madvise(memory, self.byteCount, MADV_HUGEPAGE) }
+        if byteCount >= 4 << 20 { madvise(memory, byteCount, MADV_HUGEPAGE) }
+        pointer = memory
     }
 
-    convenience init(floats count: Int) { self.init(byteCount: count * 4) }
+    package convenience init(floats count: Int) { self.init(byteCount: count * 4) }
 
     convenience init(bf16 count: Int) { self.init(byteCount: count * 2) }
 
-    deinit { munmap(pointer, byteCount) }
+    deinit { munmap(pointer, max(byteCount, 1)) }
 
-    var floats: UnsafeMutablePointer<Float> { pointer.assumingMemoryBound(to: Float.self) }
+    var byteCount: Int { bytes.count }
+
+    package var floats: UnsafeMutablePointer<Float> { pointer.assumingMemoryBound(to: Float.self) }
 
     var bf16: UnsafeMutablePointer<UInt16> { pointer.assumingMemoryBound(to: UInt16.self) }
+
+    package var codes: UnsafeMutablePointer<UInt8> { pointer.assumingMemoryBound(to: UInt8.self) }
 }
 
 /// Memory that grows to the largest use and is kept.

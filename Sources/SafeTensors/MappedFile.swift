@@ -9,7 +9,7 @@
 /// A regular file mapped into memory, read-only.
 ///
 /// Sendable because the stored properties are constant and the mapping is only read. Another process that truncates the file in place takes
-/// its pages away; every writer of this package renames a new file over the old one instead.
+/// its pages away, which is why tensors are read with `pread`; every writer of this package renames a new file over the old one instead.
 final class MappedFile: @unchecked Sendable {
     /// The bytes of the file; valid as long as this object.
     let bytes: UnsafeRawBufferPointer

@@ -23,7 +23,8 @@ void ck_master_read(ck_master master, float *_Nonnull out, size_t first, size_t 
 // Changes `count` weights in place; `first` is the index of the first one among all, in row-major order.
 typedef void (*ck_update)(void *_Nullable context, float *_Nonnull weights, size_t first, size_t count);
 
-// Calls `update` once for every weight, in pieces of at most 65,536 or of a row, from several threads at a time.
+// Calls `update` once for every weight, in pieces of at most 65,536 or of a row, from several threads at a time. The weights lie in ck_scratch's
+// memory, so `update` must not ask for it.
 void ck_master_update(ck_master master, ck_update _Nonnull update, void *_Nullable context);
 
 #endif

@@ -126,7 +126,7 @@ extension GRPOTrainer {
         while let next = file.next {
             let rowLength = next.shape.dropFirst().reduce(1, *)
             let step = max(1, (1 << 20) / rowLength)
-            let buffer = OptimizerBuffer(byteCount: min(step, next.shape[0]) * rowLength * type.byteCount)
+            let buffer = AlignedBuffer(byteCount: min(step, next.shape[0]) * rowLength * type.byteCount)
             for first in stride(from: 0, to: next.shape[0], by: step) {
                 let rows = first..<min(first + step, next.shape[0])
                 let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[..<(rows.count * rowLength * type.byteCount)])
@@ -161,15 +161,15 @@ extension GRPOTrainer {
 private final class LogpTensor {
     private let name: String
     private let counts: [Int]
-    private let buffer: OptimizerBuffer
+    private let buffer: AlignedBuffer
     private let set: (GenerationBatch, [[Float]]) -> Void
 
     init(_ name: String, _ logps: [[Float]]?, _ counts: [Int], _ set: @escaping (GenerationBatch, [[Float]]) -> Void) {
         self.name = name
         self.counts = counts
         self.set = set
-        buffer = OptimizerBuffer(floats: counts.reduce(0, +))
-        if let logps { for (i, logp) in logps.joined().enumerated() { buffer.floats?[i] = logp } }
+        buffer = AlignedBuffer(floats: counts.reduce(0, +))
+        if let logps { for (i, logp) in logps.joined().enumerated() { buffer.floats[i] = logp } }
     }
 
     var tensor: OptimizerTensor { OptimizerTensor(name: name, type: .f32, shape: [buffer.bytes.count / 4], buffer: buffer) }

@@ -1,10 +1,11 @@
+internal import Qwen2
 internal import SafeTensors
 
 /// Named tensors in memory, written to a safetensors file and read back into the same memory.
 enum TensorFile {
     /// Writes the tensors, synced, under a temporary name and then its own; the file is gone when that fails.
     static func write(_ tensors: [OptimizerTensor], to path: String) throws {
-        var byName: [String: OptimizerBuffer] = [:]
+        var byName: [String: AlignedBuffer] = [:]
         for tensor in tensors { byName[tensor.name] = tensor.buffer }
         let file = try SafeTensorsWriter(
             creating: path, tensors: tensors.map { SafeTensorsWriter.Tensor(name: $0.name, type: $0.type, shape: $0.shape) })

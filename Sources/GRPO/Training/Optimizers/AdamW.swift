@@ -7,12 +7,12 @@ final class AdamW: Optimizer {
     var steps = 0
     private let parameters: [Parameter]
     private let configuration: GRPOConfiguration
-    private let moments: [(first: OptimizerBuffer, second: OptimizerBuffer)]
+    private let moments: [(first: AlignedBuffer, second: AlignedBuffer)]
 
     init(_ parameters: [Parameter], _ configuration: GRPOConfiguration) {
         self.parameters = parameters
         self.configuration = configuration
-        moments = parameters.map { (OptimizerBuffer(floats: $0.count), OptimizerBuffer(floats: $0.count)) }
+        moments = parameters.map { (AlignedBuffer(floats: $0.count), AlignedBuffer(floats: $0.count)) }
     }
 
     /// Under torch's names.
@@ -28,11 +28,9 @@ final class AdamW: Optimizer {
     func step(learningRate: Double, gradientScale: Double) {
         steps += 1
         for (parameter, moments) in zip(parameters, moments) {
-            guard let master = parameter.master, let gradient = parameter.gradient?.baseAddress, let first = moments.first.floats,
-                let second = moments.second.floats
-            else { continue }
+            guard let master = parameter.master, let gradient = parameter.gradient?.baseAddress else { continue }
             let step = configuration.adamWStep(parameter, step: steps, learningRate: learningRate, gradientScale: gradientScale)
-            ck_adamw(master, first, second, gradient, step)
+            ck_adamw(master, moments.first.floats, moments.second.floats, gradient, step)
             parameter.publishMaster()
         }
     }

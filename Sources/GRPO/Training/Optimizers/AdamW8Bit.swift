@@ -11,24 +11,24 @@ final class AdamW8Bit: Optimizer {
     private let large: [(parameter: Parameter, moments: Moments)]
     private let small: AdamW
     /// Some rows of a matrix in FP32.
-    private let scratch: OptimizerBuffer
+    private let scratch: AlignedBuffer
     private let configuration: GRPOConfiguration
 
     private struct Moments {
-        let first, second, firstScales, secondScales: OptimizerBuffer
+        let first, second, firstScales, secondScales: AlignedBuffer
         let blocks: Int
 
         init(_ count: Int) {
             blocks = (count + Int(CK_ADAMW_8BIT_BLOCK) - 1) / Int(CK_ADAMW_8BIT_BLOCK)
-            (first, second) = (OptimizerBuffer(byteCount: count), OptimizerBuffer(byteCount: count))
-            (firstScales, secondScales) = (OptimizerBuffer(floats: blocks), OptimizerBuffer(floats: blocks))
+            (first, second) = (AlignedBuffer(byteCount: count), AlignedBuffer(byteCount: count))
+            (firstScales, secondScales) = (AlignedBuffer(floats: blocks), AlignedBuffer(floats: blocks))
         }
     }
 
     init(_ parameters: [Parameter], _ configuration: GRPOConfiguration) {
         self.configuration = configuration
         large = parameters.filter { $0.count >= Self.leastElements }.map { ($0, Moments($0.count)) }
-        scratch = OptimizerBuffer(floats: large.compactMap { $0.parameter.master.map { ck_adamw_8bit_scratch($0) } }.max() ?? 0)
+        scratch = AlignedBuffer(floats: large.compactMap { $0.parameter.master.map { ck_adamw_8bit_scratch($0) } }.max() ?? 0)
         small = AdamW(parameters.filter { $0.count < Self.leastElements }, configuration)
     }
 
@@ -47,11 +47,11 @@ final class AdamW8Bit: Optimizer {
     func step(learningRate: Double, gradientScale: Double) {
         steps += 1
         for (parameter, moments) in large {
-            guard let master = parameter.master, let gradient = parameter.gradient?.baseAddress, let first = moments.first.codes,
-                let second = moments.second.codes, let firstScales = moments.firstScales.floats, let secondScales = moments.secondScales.floats
-            else { continue }
+            guard let master = parameter.master, let gradient = parameter.gradient?.baseAddress else { continue }
             let step = configuration.adamWStep(parameter, step: steps, learningRate: learningRate, gradientScale: gradientScale)
-            ck_adamw_8bit(master, first, second, firstScales, secondScales, gradient, step, scratch.floats)
+            ck_adamw_8bit(
+                master, moments.first.codes, moments.second.codes, moments.firstScales.floats, moments.secondScales.floats, gradient, step,
+                scratch.floats)
             parameter.publishMaster()
         }
         small.steps = steps - 1

@@ -35,7 +35,7 @@ struct OptimizerTensor {
     let name: String
     let type: SafeTensorsType
     let shape: [Int]
-    let buffer: OptimizerBuffer
+    let buffer: AlignedBuffer
 }
 
 extension GRPOConfiguration {
@@ -66,24 +66,4 @@ extension [Parameter] {
             return sum + ck_sum_of_squares(gradient, parameter.count)
         }.squareRoot()
     }
-}
-
-/// Memory of an optimizer, zero at first; what is never touched costs nothing.
-final class OptimizerBuffer {
-    let bytes: UnsafeMutableRawBufferPointer
-
-    init(byteCount: Int) {
-        guard let memory = calloc(Swift.max(byteCount, 1), 1) else {
-            // Nothing from outside reaches this: the run's memory has been estimated and told.
-            fatalError("out of memory: the system gave no \(byteCount) bytes")
-        }
-        bytes = UnsafeMutableRawBufferPointer(start: memory, count: byteCount)
-    }
-
-    convenience init(floats: Int) { self.init(byteCount: floats * 4) }
-
-    deinit { free(bytes.baseAddress) }
-
-    var floats: UnsafeMutablePointer<Float>? { bytes.bindMemory(to: Float.self).baseAddress }
-    var codes: UnsafeMutablePointer<UInt8>? { bytes.bindMemory(to: UInt8.self).baseAddress }
 }

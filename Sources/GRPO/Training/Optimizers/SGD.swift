@@ -34,12 +34,12 @@ final class SGD: Optimizer {
     var steps = 0
     private let parameters: [Parameter]
     private let settings: Settings
-    private let momenta: [OptimizerBuffer?]
+    private let momenta: [AlignedBuffer?]
 
     init(_ parameters: [Parameter], _ settings: Settings) {
         self.parameters = parameters
         self.settings = settings
-        momenta = parameters.map { settings.momentum == 0 ? nil : OptimizerBuffer(floats: $0.count) }
+        momenta = parameters.map { settings.momentum == 0 ? nil : AlignedBuffer(floats: $0.count) }
     }
 
     /// Under torch's name; nothing without momentum.
