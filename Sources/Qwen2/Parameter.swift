@@ -56,40 +56,42 @@ public final class Parameter {
         if let exact, let values { ck_round_to_bf16(values.floats, exact.floats, count) }
     }
 
-    /// Takes the weights from a checkpoint, a slice of rows at a time.
-    func load(from source: Checkpoint) throws(CheckpointError) {
-        let slice = sliceRows
-        if let quantized {
-            try quantized.load(from: source, slice: slice)
-            return
-        }
-        if let master {
-            let buffer = AlignedBuffer(floats: slice * rowLength)
-            for first in stride(from: 0, to: rowCount, by: slice) {
-                let rows = first..<min(first + slice, rowCount)
-                try source.read(name, rows: rows, as: .float32, into: .init(start: buffer.pointer, count: rows.count * rowLength * 4))
-                ck_master_write(master, buffer.floats, rows.lowerBound, rows.count)
-            }
-            publishMaster()
-            return
-        }
-        let type: ElementType = packed == nil ? .float32 : .bfloat16
-        let buffer = AlignedBuffer(byteCount: slice * rowLength * type.byteCount)
-        for first in stride(from: 0, to: rowCount, by: slice) {
-            let rows = first..<min(first + slice, rowCount)
-            let elements = rows.count * rowLength
-            try source.read(name, rows: rows, as: type, into: .init(start: buffer.pointer, count: elements * type.byteCount))
-            if let packed {
-                ck_pack_rows(packed.bf16, buffer.bf16, first, rows.count, rowLength)
-            } else if let values {
-                (values.floats + first * rowLength).update(from: buffer.floats, count: elements)
-            }
-        }
-        if self.type != .float32, let values { ck_round_to_bf16(values.floats, values.floats, count) }
+    /// Slices of whole panels of rows, about a million elements each.
+    var slices: [Range<Int>] {
+        let count = max(16, (1 << 20) / rowLength / 16 * 16)
+        return stride(from: 0, to: rowCount, by: count).map { $0..<min($0 + count, rowCount) }
     }
 
-    /// Whole panels of rows, about four megabytes of them.
-    var sliceRows: Int { max(16, (1 << 20) / rowLength / 16 * 16) }
+    /// Takes one of the slices from a checkpoint. Several may be taken side by side; `publishMaster` comes after the last.
+    func load(_ rows: Range<Int>, from source: Checkpoint) throws(CheckpointError) {
+        if let quantized { return try quantized.load(rows, from: source) }
+        let isPacked = packed != nil && master == nil
+        let type: ElementType = isPacked ? .bfloat16 : .float32
+        try withTemporaryBuffer(byteCount: rows.count * rowLength * type.byteCount) { buffer throws(CheckpointError) in
+            try source.read(name, rows: rows, as: type, into: buffer)
+            guard let numbers = buffer.baseAddress else { return }
+            if isPacked, let packed {
+                ck_pack_rows(packed.bf16, numbers.assumingMemoryBound(to: UInt16.self), rows.lowerBound, rows.count, rowLength)
+            } else {
+                write(numbers.assumingMemoryBound(to: Float.self), rows: rows)
+            }
+        }
+    }
+
+    /// Replaces whole panels of rows by FP32 numbers, row-major, rounded where there is no master; `publishMaster` comes after the last.
+    func write(_ numbers: UnsafePointer<Float>, rows: Range<Int>) {
+        let count = rows.count * rowLength
+        if let master {
+            ck_master_write(master, numbers, rows.lowerBound, rows.count)
+        } else if let packed {
+            let halves = AlignedBuffer(bf16: count)
+            ck_f32_to_bf16(halves.bf16, numbers, count)
+            ck_pack_rows(packed.bf16, halves.bf16, rows.lowerBound, rows.count, rowLength)
+        } else if let values {
+            let out = values.floats + rows.lowerBound * rowLength
+            if type == .float32 { out.update(from: numbers, count: count) } else { ck_round_to_bf16(out, numbers, count) }
+        }
+    }
 
     /// Rows as FP32, from the most exact form there is.
     func read(rows: Range<Int>, into out: UnsafeMutablePointer<Float>) {

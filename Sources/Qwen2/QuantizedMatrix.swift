@@ -30,30 +30,30 @@ struct QuantizedMatrix {
 
     private static func isFourBits(_ type: ck_quantized_type) -> Bool { type == CK_INT4 || type == CK_INT4_MIN }
 
-    /// Takes the weights from the checkpoint, `slice` rows (a multiple of 16) at a time.
-    func load(from checkpoint: Checkpoint, slice: Int) throws(CheckpointError) {
+    /// Takes rows from the checkpoint, whole panels of them.
+    func load(_ rows: Range<Int>, from checkpoint: Checkpoint) throws(CheckpointError) {
         // BF16 stays as it is, everything else is exact in FP32.
         let numbers: ElementType = tensor.type == .bfloat16 ? .bfloat16 : .float32
         let rowBytes = blockType.map { rowLength / ck_block_weights($0) * ck_block_bytes($0) } ?? rowLength * numbers.byteCount
-        let scratch = AlignedBuffer(byteCount: slice * rowBytes)
-        var refused = 0
-        for first in stride(from: 0, to: rowCount, by: slice) {
-            let rows = first..<min(first + slice, rowCount)
-            let bytes = UnsafeMutableRawBufferPointer(start: scratch.pointer, count: rows.count * rowBytes)
-            if let blockType {
+        let refused = try withTemporaryBuffer(byteCount: rows.count * rowBytes) { bytes throws(CheckpointError) in
+            if blockType != nil {
                 try checkpoint.readBlocks(tensor.name, rows: rows, into: bytes)
-                let blocks = scratch.pointer.assumingMemoryBound(to: UInt8.self)
-                refused += ck_pack_blocks(buffer.pointer, blockType, blocks, first, rows.count, rowLength)
             } else {
                 try checkpoint.read(tensor.name, rows: rows, as: numbers, into: bytes)
-                let kernel = numbers == .bfloat16 ? CK_BF16 : CK_F32
-                refused += ck_quantize_rows(buffer.pointer, type, scratch.pointer, kernel, first, rows.count, rowLength)
             }
+            guard let start = bytes.baseAddress else { return 0 }
+            if let blockType {
+                let blocks = start.assumingMemoryBound(to: UInt8.self)
+                return ck_pack_blocks(buffer.pointer, blockType, blocks, rows.lowerBound, rows.count, rowLength)
+            }
+            let kernel = numbers == .bfloat16 ? CK_BF16 : CK_F32
+            return ck_quantize_rows(buffer.pointer, type, start, kernel, rows.lowerBound, rows.count, rowLength)
         }
         guard refused == 0 else {
             throw CheckpointError(
                 path: checkpoint.path, tensor: tensor.name,
-                message: "\(refused) blocks have weights that are infinite, not a number or too large for FP16 scales: use bfloat16 or float32")
+                message: "\(refused) blocks of rows \(rows) have weights that are infinite, not a number or too large for FP16 scales: use bfloat16 "
+                    + "or float32")
         }
     }
 

@@ -86,7 +86,7 @@ public final class Qwen2Model {
                 name: weight.name, shape: weight.shape, type: computeType, trainable: trainable,
                 quantized: tensor.map { QuantizedMatrix($0, bits: bits) })
         }
-        for parameter in made { try parameter.load(from: checkpoint) }
+        try Self.load(made, from: checkpoint)
         embedding = made[embeddingIndex]
         norm = made[normIndex]
         head = made[headIndex]

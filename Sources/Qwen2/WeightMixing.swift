@@ -17,10 +17,9 @@ extension Qwen2Model {
     /// Replaces every weight by what `read` fills in: a slice of rows of the named weight, FP32 and row-major.
     public func replaceWeights(_ read: (_ name: String, _ rows: Range<Int>, _ numbers: UnsafeMutableBufferPointer<Float>) throws -> Void) rethrows {
         for parameter in parameters {
-            let slice = parameter.sliceRows
-            let numbers = AlignedBuffer(floats: slice * parameter.rowLength)
-            for first in stride(from: 0, to: parameter.rowCount, by: slice) {
-                let rows = first..<min(first + slice, parameter.rowCount)
+            let slices = parameter.slices
+            let numbers = AlignedBuffer(floats: (slices.first?.count ?? 0) * parameter.rowLength)
+            for rows in slices {
                 try read(parameter.name, rows, .init(start: numbers.floats, count: rows.count * parameter.rowLength))
                 parameter.write(numbers.floats, rows: rows)
             }
@@ -31,30 +30,15 @@ extension Qwen2Model {
 
 extension Parameter {
     fileprivate func mix(_ other: Parameter, share: Float) {
-        let slice = sliceRows
-        let (own, theirs) = (AlignedBuffer(floats: slice * rowLength), AlignedBuffer(floats: slice * rowLength))
-        for first in stride(from: 0, to: rowCount, by: slice) {
-            let rows = first..<min(first + slice, rowCount)
+        let slices = slices
+        let count = (slices.first?.count ?? 0) * rowLength
+        let (own, theirs) = (AlignedBuffer(floats: count), AlignedBuffer(floats: count))
+        for rows in slices {
             read(rows: rows, into: own.floats)
             other.read(rows: rows, into: theirs.floats)
             for i in 0..<rows.count * rowLength { own.floats[i] = own.floats[i] * (1 - share) + theirs.floats[i] * share }
             write(own.floats, rows: rows)
         }
         publishMaster()
-    }
-
-    /// Replaces whole panels of rows by FP32 numbers, row-major, rounded where there is no master.
-    fileprivate func write(_ numbers: UnsafePointer<Float>, rows: Range<Int>) {
-        let count = rows.count * rowLength
-        if let master {
-            ck_master_write(master, numbers, rows.lowerBound, rows.count)
-        } else if let packed {
-            let halves = AlignedBuffer(bf16: count)
-            ck_f32_to_bf16(halves.bf16, numbers, count)
-            ck_pack_rows(packed.bf16, halves.bf16, rows.lowerBound, rows.count, rowLength)
-        } else if let values {
-            let out = values.floats + rows.lowerBound * rowLength
-            if type == .float32 { out.update(from: numbers, count: count) } else { ck_round_to_bf16(out, numbers, count) }
-        }
     }
 }
