@@ -50,7 +50,7 @@ public struct ScoreRows: Sendable {
         let shown: [Int32]
         switch content {
         case .text(let text):
-            shown = try model.ids(ofText: text)
+            shown = try model.ids(ofText: text, begins: true)
             group = TokenGroup(prompt: Array(shown.prefix(1)), completions: [Array(shown.dropFirst())])
         case .ids(let ids):
             shown = ids

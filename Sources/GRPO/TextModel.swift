@@ -59,15 +59,16 @@ public final class TextModel {
         return ids.isEmpty ? nil : Set(ids)
     }
 
-    func ids(ofText text: String) throws(PromptError) -> [Int32] {
+    /// - Parameter begins: whether it is the whole of a text, which some tokenizers put a token before.
+    func ids(ofText text: String, begins: Bool = false) throws(PromptError) -> [Int32] {
         do throws(TokenizerError) {
-            return try tokenizer.encode(text)
+            return try tokenizer.encode(text, addSpecialTokens: begins)
         } catch {
             throw PromptError(message: "the text cannot be encoded: \(error)")
         }
     }
 
-    /// The ids of a prompt: plain text as it is, a conversation through the chat template up to where the assistant begins.
+    /// The ids of a prompt: plain text as the tokenizer begins one (Llama's with its first token, Qwen's as it is), a conversation through the chat template up to where the assistant begins.
     /// - Parameters:
     ///   - tools: what the model may call, each a JSON schema, for the template.
     ///   - variables: anything else that the template reads (`chat_template_kwargs`).
@@ -75,7 +76,7 @@ public final class TextModel {
     public func ids(of prompt: Prompt, tools: [JSONValue]? = nil, variables: JSONObject = JSONObject()) throws(PromptError) -> [Int32] {
         let ids: [Int32]
         switch prompt {
-        case .text(let text): ids = try self.ids(ofText: text)
+        case .text(let text): ids = try self.ids(ofText: text, begins: true)
         case .messages(let messages):
             let chat = messages.map { ChatMessage(role: $0.role, content: $0.content) }
             let text: String

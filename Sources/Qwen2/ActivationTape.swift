@@ -1,4 +1,5 @@
 import CKernels
+import Checkpoints
 
 /// What the backward pass needs of every row that was forwarded: one record a row and layer, in the order of forwarding.
 ///
@@ -15,6 +16,8 @@ final class ActivationTape {
     let input, middle: Part
     /// Queries and keys after rotation, values, and the heads' outputs.
     let queries, keys, values, attended: Part
+    /// Queries and keys before the norms of heads, where the family has those; otherwise nothing.
+    let plainQueries, plainKeys: Part
     /// gate_proj and up_proj, [intermediate].
     let gate, up: Part
     let capacity: Int
@@ -43,6 +46,8 @@ final class ActivationTape {
         keys = part(keyWidth, type.kernel)
         values = part(keyWidth, type.kernel)
         attended = part(queryWidth, type.kernel)
+        plainQueries = part(configuration.family.hasHeadNorms ? queryWidth : 0, CK_F32)
+        plainKeys = part(configuration.family.hasHeadNorms ? keyWidth : 0, CK_F32)
         gate = part(configuration.intermediateSize, type.kernel)
         up = part(configuration.intermediateSize, type.kernel)
         let record = (bytes + 63) / 64 * 64

@@ -6,6 +6,8 @@ final class Workspace {
     let residual = GrowingBuffer(), normed = GrowingBuffer(), delta = GrowingBuffer()
     /// Queries and keys after rotation, values, all FP32.
     let q = GrowingBuffer(), k = GrowingBuffer(), v = GrowingBuffer()
+    /// Queries and keys before the norms of heads.
+    let plainQueries = GrowingBuffer(), plainKeys = GrowingBuffer()
     /// Keys and values of a pass that has no cache, in the compute type; the heads' outputs, a matrix input.
     let keys = GrowingBuffer(), values = GrowingBuffer(), attended = GrowingBuffer()
     /// gate_proj and up_proj, FP32, and their product, a matrix input.
@@ -16,6 +18,8 @@ final class Workspace {
     /// Gradients of the residual stream, of what a layer adds to it, and of a head chunk's input, FP32.
     let dx = GrowingBuffer(), dNormed = GrowingBuffer(), dWide = GrowingBuffer(), dHidden = GrowingBuffer()
     let dQueries = GrowingBuffer(), dKeys = GrowingBuffer(), dValues = GrowingBuffer()
+    /// Gradients of queries or keys before the norms of heads.
+    let dPlain = GrowingBuffer()
     /// For tapes and caches, which come and go with every generation.
     let spare = SpareMemory()
 }
@@ -66,6 +70,12 @@ extension Qwen2Model {
         ck_rmsnorm(out, computeType.kernel, x, values.floats, configuration.normEpsilon, rows, configuration.hiddenSize)
     }
 
+    /// RMSNorm of each head, [heads][headSize] FP32.
+    func normalizeHeads(_ x: UnsafePointer<Float>, by weight: Parameter, count: Int, into out: UnsafeMutablePointer<Float>) {
+        guard let values = weight.values else { return }
+        ck_rmsnorm(out, CK_F32, x, values.floats, configuration.normEpsilon, count, configuration.headSize)
+    }
+
     /// One decoder layer: x += attention(norm(x)), then x += mlp(norm(x)). A tape keeps what the backward pass needs.
     func forward(_ index: Int, _ rows: DecoderRows, x: UnsafeMutablePointer<Float>, store: KeyValueStore, tape: ActivationTape? = nil) {
         let layer = layers[index]
@@ -78,9 +88,13 @@ extension Qwen2Model {
         let q = workspace.q.floats(count: count * queryWidth)
         let k = workspace.k.floats(count: count * keyWidth)
         let v = workspace.v.floats(count: count * keyWidth)
-        linear.forward(layer.qProj, bias: layer.qBias, normed, rows: count, into: q)
-        linear.forward(layer.kProj, bias: layer.kBias, normed, rows: count, into: k)
+        let plainQ = layer.qNorm == nil ? q : workspace.plainQueries.floats(count: count * queryWidth)
+        let plainK = layer.kNorm == nil ? k : workspace.plainKeys.floats(count: count * keyWidth)
+        linear.forward(layer.qProj, bias: layer.qBias, normed, rows: count, into: plainQ)
+        linear.forward(layer.kProj, bias: layer.kBias, normed, rows: count, into: plainK)
         linear.forward(layer.vProj, bias: layer.vBias, normed, rows: count, into: v)
+        if let norm = layer.qNorm { normalizeHeads(plainQ, by: norm, count: count * configuration.headCount, into: q) }
+        if let norm = layer.kNorm { normalizeHeads(plainK, by: norm, count: count * configuration.keyValueHeadCount, into: k) }
         rotate(q, heads: configuration.headCount, rows, direction: 1)
         rotate(k, heads: configuration.keyValueHeadCount, rows, direction: 1)
         for run in rows.places {
@@ -92,27 +106,31 @@ extension Qwen2Model {
             attended, q, store.keys, store.values, computeType.kernel, rows.keys, count, configuration.headCount, configuration.keyValueHeadCount,
             configuration.headSize)
         if let tape {
+            if layer.qNorm != nil {
+                tape.record(tape.plainQueries, layer: index, plainQ, rows: count)
+                tape.record(tape.plainKeys, layer: index, plainK, rows: count)
+            }
             tape.record(tape.queries, layer: index, q, rows: count)
             tape.record(tape.keys, layer: index, k, type: CK_F32, rows: count)
             tape.record(tape.values, layer: index, v, type: CK_F32, rows: count)
             tape.record(tape.attended, layer: index, attended, rows: count)
         }
-        linear.forward(layer.oProj, attended, rows: count, into: delta)
+        linear.forward(layer.oProj, bias: layer.oBias, attended, rows: count, into: delta)
         ck_add(x, delta, count * hidden)
 
         if let tape { tape.record(tape.middle, layer: index, x, rows: count) }
         normalize(x, by: layer.postAttentionLayernorm, rows: count, into: normed)
         let gate = workspace.gate.floats(count: count * intermediate)
         let up = workspace.up.floats(count: count * intermediate)
-        linear.forward(layer.gateProj, normed, rows: count, into: gate)
-        linear.forward(layer.upProj, normed, rows: count, into: up)
+        linear.forward(layer.gateProj, bias: layer.gateBias, normed, rows: count, into: gate)
+        linear.forward(layer.upProj, bias: layer.upBias, normed, rows: count, into: up)
         if let tape {
             tape.record(tape.gate, layer: index, gate, type: CK_F32, rows: count)
             tape.record(tape.up, layer: index, up, type: CK_F32, rows: count)
         }
         let activated = workspace.activated.raw(byteCount: count * intermediate * computeType.byteCount)
         ck_silu_mul(activated, computeType.kernel, gate, up, count * intermediate)
-        linear.forward(layer.downProj, activated, rows: count, into: delta)
+        linear.forward(layer.downProj, bias: layer.downBias, activated, rows: count, into: delta)
         ck_add(x, delta, count * hidden)
     }
 

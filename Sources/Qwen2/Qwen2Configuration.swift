@@ -1,8 +1,12 @@
 public import Checkpoints
 public import JSON
 
-/// The shape of a Qwen2 decoder, from a checkpoint's `config.json`.
+/// The shape of a decoder of one of the families, from a checkpoint's `config.json`.
 public struct Qwen2Configuration: Sendable, Equatable {
+    /// What kind of decoder it is.
+    public let family: ModelFamily
+    /// Which linear layers have biases.
+    public let biases: ModelFamily.Biases
     /// Width of the residual stream.
     public var hiddenSize: Int
     /// Width of the SwiGLU layer.
@@ -17,12 +21,12 @@ public struct Qwen2Configuration: Sendable, Equatable {
     public var headSize: Int
     /// Rows of the embedding: at least the tokenizer's ids.
     public var vocabularySize: Int
-    /// The most tokens a sequence may have.
+    /// The most tokens a sequence may have: what the positions allow, and no more than a sliding window, within which attention is the whole.
     public var contextLength: Int
     /// RMSNorm's epsilon.
     public var normEpsilon: Float
-    /// Base of the rotary embedding's frequencies.
-    public var ropeTheta: Float
+    /// Base and scaling of the rotary embedding's frequencies.
+    public let rotary: RotaryParameters
     /// Whether the head is the embedding.
     public var tiesEmbeddings: Bool
 
@@ -48,11 +52,8 @@ public struct Qwen2Configuration: Sendable, Equatable {
             return Float(number)
         }
 
-        let type = json["model_type"]?.string
-        guard type == "qwen2" else {
-            throw fail(
-                "`model_type` is \(json["model_type"]?.serialized() ?? "missing"), expected \"qwen2\": this program opens Qwen2 and Qwen2.5 models")
-        }
+        family = try ModelFamily(of: json, path: path)
+        biases = family.biases(json)
         if let method = json["quantization_config"], !method.isNull {
             throw fail("`quantization_config` is set: quantised weights are not read yet, use the checkpoint they were made from")
         }
@@ -62,43 +63,51 @@ public struct Qwen2Configuration: Sendable, Equatable {
         headCount = try integer("num_attention_heads", in: 1...1024)
         keyValueHeadCount = try integer("num_key_value_heads", default: headCount, in: 1...1024)
         vocabularySize = try integer("vocab_size", in: 2...16_777_216)
-        contextLength = try integer("max_position_embeddings", default: 32768, in: 1...16_777_216)
+        let positions = try integer("max_position_embeddings", default: 2048, in: 1...16_777_216)
+        if let window = json["sliding_window"], !window.isNull { _ = try integer("sliding_window", in: 1...Int.max) }
+        contextLength = min(positions, family.slidingWindow(json, layers: layerCount) ?? positions)
         guard hiddenSize % 2 == 0, intermediateSize % 2 == 0 else {
             throw fail("`hidden_size` \(hiddenSize) and `intermediate_size` \(intermediateSize) must be even")
         }
         guard headCount % keyValueHeadCount == 0 else {
             throw fail("`num_attention_heads` \(headCount) is not a multiple of `num_key_value_heads` \(keyValueHeadCount)")
         }
-        if json["head_dim"].map({ $0.isNull }) ?? true {
-            guard hiddenSize % headCount == 0 else {
-                throw fail("`hidden_size` \(hiddenSize) is not a multiple of `num_attention_heads` \(headCount)")
-            }
-            headSize = hiddenSize / headCount
-        } else {
-            headSize = try integer("head_dim", in: 2...4096)
+        if json["head_dim"].map({ $0.isNull }) ?? true, family.headSize == nil, hiddenSize % headCount != 0 {
+            throw fail("`hidden_size` \(hiddenSize) is not a multiple of `num_attention_heads` \(headCount)")
         }
+        headSize = try integer("head_dim", default: family.headSize ?? hiddenSize / headCount, in: 2...4096)
         guard headSize % 2 == 0 else { throw fail("the head size \(headSize) is odd, rotary embedding needs an even one") }
         normEpsilon = try positive("rms_norm_eps", json["rms_norm_eps"], default: 1e-6)
-        // Transformers 5 moved the base into `rope_parameters`; the scaling types there and in `rope_scaling` change the angles.
-        let rope = json["rope_parameters"]
-        ropeTheta = try positive("rope_theta", rope?["rope_theta"] ?? json["rope_theta"], default: 10000)
-        for scaling in [rope, json["rope_scaling"]] {
-            let kind = scaling?["rope_type"]?.string ?? scaling?["type"]?.string ?? "default"
-            guard kind == "default" else { throw fail("rope type \"\(kind)\" is not supported, expected \"default\"") }
+        rotary = try RotaryParameters(json, path: path)
+        switch rotary.scaling {
+        // Dynamic scaling begins beyond `max_position_embeddings`, where no sequence goes.
+        case .none, .linear, .llama3, .other("dynamic"): break
+        case .other(let kind):
+            throw fail(
+                "rope type \"\(kind)\" is not supported, expected default, linear, llama3 or dynamic: without `rope_scaling` the model runs on texts of "
+                    + "the length it was first trained on (`original_max_position_embeddings`)")
         }
         guard json["hidden_act"]?.string ?? "silu" == "silu" else {
             throw fail("`hidden_act` is \(json["hidden_act"]?.serialized() ?? ""), expected \"silu\"")
         }
-        guard json["use_sliding_window"]?.bool ?? false == false else {
-            throw fail("`use_sliding_window` is true: sliding-window attention is not supported")
+        for key in ["num_experts", "num_local_experts", "attn_logit_softcapping", "final_logit_softcapping"] {
+            guard json[key].map(\.isNull) ?? true else { throw fail("`\(key)` is set: mixtures of experts and softcapped logits are not supported") }
         }
         tiesEmbeddings = json["tie_word_embeddings"]?.bool ?? false
     }
 
+    /// The tensors of every decoder layer, by their names behind `model.layers.N.`.
+    var layerTensors: [(name: String, shape: [Int])] {
+        family.layerTensors(biases).map {
+            let shape = $0.shape(
+                hidden: hiddenSize, intermediate: intermediateSize, queries: headCount * headSize, keys: keyValueHeadCount * headSize, head: headSize)
+            return ($0.name, shape)
+        }
+    }
+
     /// Parameters of the model, in elements.
     public var parameterCount: Int {
-        let attention = hiddenSize * headSize * (2 * headCount + 2 * keyValueHeadCount) + headSize * (headCount + 2 * keyValueHeadCount)
-        let layer = attention + 3 * hiddenSize * intermediateSize + 2 * hiddenSize
+        let layer = layerTensors.reduce(0) { $0 + $1.shape.reduce(1, *) }
         return layerCount * layer + hiddenSize + vocabularySize * hiddenSize * (tiesEmbeddings ? 1 : 2)
     }
 }

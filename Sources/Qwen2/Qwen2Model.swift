@@ -3,7 +3,7 @@ import COpenBLAS
 public import Checkpoints
 public import JSON
 
-/// A Qwen2 decoder: a model that generates, scores and, when it was opened for training, learns.
+/// A decoder of Qwen2's kind, of any family in `ModelFamily.all`: a model that generates, scores and, when it was opened for training, learns.
 ///
 /// One thread uses a model at a time; inside, every operation is spread over the threads of `Qwen2Model.useThreads(_:)`.
 public final class Qwen2Model {
@@ -37,32 +37,20 @@ public final class Qwen2Model {
         self.computeType = computeType
         configurationJSON = checkpoint.config
         linear = Linear(type: computeType)
-        rotary = RotaryTable(headSize: configuration.headSize, theta: configuration.ropeTheta)
+        rotary = RotaryTable(configuration.rotary, headSize: configuration.headSize)
 
         var expected: [(name: String, shape: [Int])] = []
-        func weight(_ name: String, _ shape: Int...) -> Int {
+        func weight(_ name: String, _ shape: [Int]) -> Int {
             expected.append((name, shape))
             return expected.count - 1
         }
-        let (hidden, intermediate) = (configuration.hiddenSize, configuration.intermediateSize)
-        let queries = configuration.headCount * configuration.headSize
-        let keys = configuration.keyValueHeadCount * configuration.headSize
-        let embeddingIndex = weight("model.embed_tokens.weight", configuration.vocabularySize, hidden)
+        let hidden = configuration.hiddenSize
+        let embeddingIndex = weight("model.embed_tokens.weight", [configuration.vocabularySize, hidden])
         let layerIndices = (0..<configuration.layerCount).map { layer in
-            let prefix = "model.layers.\(layer)"
-            return [
-                weight("\(prefix).input_layernorm.weight", hidden),
-                weight("\(prefix).self_attn.q_proj.weight", queries, hidden), weight("\(prefix).self_attn.q_proj.bias", queries),
-                weight("\(prefix).self_attn.k_proj.weight", keys, hidden), weight("\(prefix).self_attn.k_proj.bias", keys),
-                weight("\(prefix).self_attn.v_proj.weight", keys, hidden), weight("\(prefix).self_attn.v_proj.bias", keys),
-                weight("\(prefix).self_attn.o_proj.weight", hidden, queries),
-                weight("\(prefix).post_attention_layernorm.weight", hidden),
-                weight("\(prefix).mlp.gate_proj.weight", intermediate, hidden), weight("\(prefix).mlp.up_proj.weight", intermediate, hidden),
-                weight("\(prefix).mlp.down_proj.weight", hidden, intermediate),
-            ]
+            configuration.layerTensors.map { name, shape in (name, weight("model.layers.\(layer).\(name)", shape)) }
         }
-        let normIndex = weight("model.norm.weight", hidden)
-        let headIndex = configuration.tiesEmbeddings ? embeddingIndex : weight("lm_head.weight", configuration.vocabularySize, hidden)
+        let normIndex = weight("model.norm.weight", [hidden])
+        let headIndex = configuration.tiesEmbeddings ? embeddingIndex : weight("lm_head.weight", [configuration.vocabularySize, hidden])
 
         // Everything is checked before the first gigabyte is asked for.
         for (name, shape) in expected {
@@ -90,7 +78,9 @@ public final class Qwen2Model {
         embedding = made[embeddingIndex]
         norm = made[normIndex]
         head = made[headIndex]
-        layers = layerIndices.map { indices in DecoderLayer(indices.map { made[$0] }) }
+        layers = layerIndices.compactMap { indices in
+            DecoderLayer(Dictionary(indices.map { ($0.0, made[$0.1]) }, uniquingKeysWith: { first, _ in first }))
+        }
         parameters = made.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     }
 
@@ -119,19 +109,27 @@ public final class Qwen2Model {
     }
 }
 
-/// The weights of one decoder layer, by their names in the checkpoint.
+/// The weights of one decoder layer, by their names in the checkpoint. What a family does not have is nil.
 struct DecoderLayer {
-    let inputLayernorm: Parameter
-    let qProj, qBias, kProj, kBias, vProj, vBias, oProj: Parameter
-    let postAttentionLayernorm: Parameter
-    let gateProj, upProj, downProj: Parameter
+    let inputLayernorm, qProj, kProj, vProj, oProj: Parameter
+    let qBias, kBias, vBias, oBias, qNorm, kNorm: Parameter?
+    let postAttentionLayernorm, gateProj, upProj, downProj: Parameter
+    let gateBias, upBias, downBias: Parameter?
 
-    /// In the order in which `Qwen2Model.init` names them.
-    init(_ p: [Parameter]) {
-        inputLayernorm = p[0]
-        (qProj, qBias, kProj, kBias, vProj, vBias, oProj) = (p[1], p[2], p[3], p[4], p[5], p[6], p[7])
-        postAttentionLayernorm = p[8]
-        (gateProj, upProj, downProj) = (p[9], p[10], p[11])
+    /// From the weights by their names behind `model.layers.N.`; nil without those that every family has.
+    init?(_ weights: [String: Parameter]) {
+        guard let inputLayernorm = weights["input_layernorm.weight"], let postAttentionLayernorm = weights["post_attention_layernorm.weight"],
+            let qProj = weights["self_attn.q_proj.weight"], let kProj = weights["self_attn.k_proj.weight"],
+            let vProj = weights["self_attn.v_proj.weight"], let oProj = weights["self_attn.o_proj.weight"],
+            let gateProj = weights["mlp.gate_proj.weight"], let upProj = weights["mlp.up_proj.weight"],
+            let downProj = weights["mlp.down_proj.weight"]
+        else { return nil }
+        (self.inputLayernorm, self.postAttentionLayernorm) = (inputLayernorm, postAttentionLayernorm)
+        (self.qProj, self.kProj, self.vProj, self.oProj) = (qProj, kProj, vProj, oProj)
+        (self.gateProj, self.upProj, self.downProj) = (gateProj, upProj, downProj)
+        (qBias, kBias, vBias) = (weights["self_attn.q_proj.bias"], weights["self_attn.k_proj.bias"], weights["self_attn.v_proj.bias"])
+        (oBias, qNorm, kNorm) = (weights["self_attn.o_proj.bias"], weights["self_attn.q_norm.weight"], weights["self_attn.k_norm.weight"])
+        (gateBias, upBias, downBias) = (weights["mlp.gate_proj.bias"], weights["mlp.up_proj.bias"], weights["mlp.down_proj.bias"])
     }
 }
 

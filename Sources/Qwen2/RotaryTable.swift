@@ -1,3 +1,5 @@
+import Checkpoints
+
 #if canImport(Glibc)
     import Glibc
 #else
@@ -11,8 +13,9 @@ final class RotaryTable {
     private var sines = AlignedBuffer(floats: 0)
     private let inverseFrequencies: [Float]
 
-    init(headSize: Int, theta: Float) {
-        inverseFrequencies = (0..<headSize / 2).map { 1 / powf(theta, Float(2 * $0) / Float(headSize)) }
+    init(_ parameters: RotaryParameters, headSize: Int) {
+        let divisors = parameters.divisors(headSize: headSize)
+        inverseFrequencies = (0..<headSize / 2).map { 1 / powf(Float(parameters.theta), Float(2 * $0) / Float(headSize)) / (divisors?[$0] ?? 1) }
     }
 
     /// The tables, with at least `count` positions.

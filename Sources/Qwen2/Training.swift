@@ -72,6 +72,17 @@ extension Qwen2Model {
         ck_rmsnorm_backward(dx, gradient.floats, dy, x, values.floats, configuration.normEpsilon, rows, configuration.hiddenSize)
     }
 
+    /// Replaces the gradient of normed heads by that of the heads before, [rows][width]; `x` holds those.
+    private func backwardHeads(_ weight: Parameter, x: GrowingBuffer, dy: UnsafeMutablePointer<Float>, width: Int, rows: Int) {
+        guard let values = weight.values, let gradient = weight.gradientBuffer else { return }
+        let dx = workspace.dPlain.floats(count: rows * width)
+        dx.update(repeating: 0, count: rows * width)
+        ck_rmsnorm_backward(
+            dx, gradient.floats, dy, x.floats(count: rows * width), values.floats, configuration.normEpsilon, rows * width / configuration.headSize,
+            configuration.headSize)
+        dy.update(from: dx, count: rows * width)
+    }
+
     /// x += down(silu(gate(n)) * up(n)), n = norm(x). The activation and the norm are made again from what was kept.
     private func backwardMLP(_ index: Int, _ tape: ActivationTape, _ order: [Int32], dx: UnsafeMutablePointer<Float>, _ scratch: LayerGradients) {
         let layer = layers[index]
@@ -84,11 +95,11 @@ extension Qwen2Model {
         tape.take(tape.middle, layer: index, order, into: middle)
         let activated = workspace.activated.raw(byteCount: rows * intermediate * computeType.byteCount)
         ck_silu_mul(activated, computeType.kernel, gate, up, rows * intermediate)
-        backward([(layer.downProj, nil, dx)], x: activated, rows: rows, dx: scratch.dWide)
+        backward([(layer.downProj, layer.downBias, dx)], x: activated, rows: rows, dx: scratch.dWide)
         ck_silu_mul_backward(gate, up, scratch.dWide, rows * intermediate)
         let normed = workspace.normed.raw(byteCount: rows * hidden * computeType.byteCount)
         normalize(middle, by: layer.postAttentionLayernorm, rows: rows, into: normed)
-        backward([(layer.gateProj, nil, gate), (layer.upProj, nil, up)], x: normed, rows: rows, dx: scratch.dNormed)
+        backward([(layer.gateProj, layer.gateBias, gate), (layer.upProj, layer.upBias, up)], x: normed, rows: rows, dx: scratch.dNormed)
         backwardNorm(layer.postAttentionLayernorm, x: middle, dy: scratch.dNormed, rows: rows, dx: dx)
     }
 
@@ -110,7 +121,7 @@ extension Qwen2Model {
         tape.take(tape.attended, layer: index, order, into: attended)
         tape.take(tape.input, layer: index, order, into: input)
         let dAttended = scratch.dWide
-        backward([(layer.oProj, nil, dx)], x: attended, rows: count, dx: dAttended)
+        backward([(layer.oProj, layer.oBias, dx)], x: attended, rows: count, dx: dAttended)
         scratch.dKeys.update(repeating: 0, count: count * keyWidth)
         scratch.dValues.update(repeating: 0, count: count * keyWidth)
         ck_attention_backward(
@@ -118,6 +129,13 @@ extension Qwen2Model {
             packed.sets, packed.sets.count - 1, configuration.headCount, configuration.keyValueHeadCount, configuration.headSize)
         rotate(scratch.dQueries, heads: configuration.headCount, rows, direction: -1)
         rotate(scratch.dKeys, heads: configuration.keyValueHeadCount, rows, direction: -1)
+        if let qNorm = layer.qNorm, let kNorm = layer.kNorm {
+            let (plainQ, plainK) = (workspace.plainQueries, workspace.plainKeys)
+            tape.take(tape.plainQueries, layer: index, order, into: plainQ.floats(count: count * queryWidth))
+            tape.take(tape.plainKeys, layer: index, order, into: plainK.floats(count: count * keyWidth))
+            backwardHeads(qNorm, x: plainQ, dy: scratch.dQueries, width: queryWidth, rows: count)
+            backwardHeads(kNorm, x: plainK, dy: scratch.dKeys, width: keyWidth, rows: count)
+        }
         let normed = workspace.normed.raw(byteCount: count * hidden * computeType.byteCount)
         normalize(input, by: layer.inputLayernorm, rows: count, into: normed)
         let dNormed = scratch.dNormed

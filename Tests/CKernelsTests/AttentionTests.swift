@@ -92,7 +92,7 @@ extension Kernels {
             }
         }
 
-        static let sizes = [(2, 4, 2), (16, 2, 2), (64, 6, 2), (80, 3, 1)]
+        static let sizes = [(2, 4, 2), (16, 2, 2), (64, 6, 2), (80, 3, 1), (96, 2, 2), (128, 4, 2), (256, 2, 1)]
 
         @Test(arguments: sizes) func outputsAndGradientsAgreeWithFP64(d: Int, heads: Int, kvHeads: Int) {
             let attention = Case(d: d, heads: heads, kvHeads: kvHeads, seed: 26)

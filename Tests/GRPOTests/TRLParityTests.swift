@@ -10,7 +10,7 @@ import Testing
 @Suite(.serialized) struct TRLParityTests {
     @Test(arguments: [
         "trl-dapo", "trl-grpo-kl", "trl-grpo-kl-corrected", "trl-bnpo-iterations", "trl-dr_grpo", "trl-gspo", "trl-vespo", "trl-masks",
-        "trl-gdpo-sync",
+        "trl-gdpo-sync", "trl-qwen3", "trl-llama",
     ])
     func tenSteps(_ name: String) throws {
         let goldens = try #require(Bundle.module.url(forResource: "Goldens", withExtension: nil))
@@ -24,7 +24,8 @@ import Testing
         configuration.outputDirectory = output
         configuration.loggingSteps = .steps(1)
         configuration.saveStrategy = .never
-        let checkpoint = try Checkpoint(opening: goldens.appendingPathComponent("trl-model").path)
+        let family = ["trl-qwen3": "-qwen3", "trl-llama": "-llama"][name] ?? ""
+        let checkpoint = try Checkpoint(opening: goldens.appendingPathComponent("trl-model" + family).path)
         let policy = try TextModel(checkpoint, computeType: .float32, trainable: true)
         let reference = configuration.beta == 0 ? nil : try Qwen2Model(checkpoint, computeType: .float32)
         let source = try RolloutSource(configuration, replaying: "\(golden)/completions", policy: policy)

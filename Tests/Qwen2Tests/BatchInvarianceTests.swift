@@ -18,10 +18,10 @@ import Testing
 
     private func bits(_ logprobs: [Float]) -> [UInt32] { logprobs.map(\.bitPattern) }
 
-    @Test(arguments: instructionSets)
-    func everyPathGivesTheSameBits(_ isa: ck_isa_level) throws {
+    @Test(arguments: instructionSets, ["tiny-tied", "tiny-qwen3", "tiny-llama-biased"])
+    func everyPathGivesTheSameBits(_ isa: ck_isa_level, _ name: String) throws {
         #expect(ck_set_isa(isa) == 1)
-        let golden = try Golden("tiny-tied")
+        let golden = try Golden(name)
         let model = try Qwen2Model(golden.checkpoint, computeType: .bfloat16, trainable: true)
         let prompts = try golden.sequences.map { $0 + $0 + $0 }
         // Decoded in one batch of 33 completions behind three shared prompts.
@@ -67,8 +67,8 @@ import Testing
         }
     }
 
-    @Test func gradientsDoNotDependOnTheThreads() throws {
-        let golden = try Golden("tiny-tied")
+    @Test(arguments: ["tiny-tied", "tiny-qwen3", "tiny-llama-biased"]) func gradientsDoNotDependOnTheThreads(_ name: String) throws {
+        let golden = try Golden(name)
         func gradients(threads: Int) throws -> [[UInt32]] {
             Qwen2Model.useThreads(threads)
             let model = try Qwen2Model(golden.checkpoint, computeType: .bfloat16, trainable: true)
@@ -98,9 +98,11 @@ import Testing
         return model.parameters.map { bits(Array($0.gradient ?? .init(start: nil, count: 0))) }
     }
 
-    @Test(arguments: instructionSets) func whatSamplingKeptTrainsLikeAForwardPass(_ isa: ck_isa_level) throws {
+    @Test(arguments: instructionSets, ["tiny-tied", "tiny-qwen3"]) func whatSamplingKeptTrainsLikeAForwardPass(_ isa: ck_isa_level, _ name: String)
+        throws
+    {
         #expect(ck_set_isa(isa) == 1)
-        let golden = try Golden("tiny-tied")
+        let golden = try Golden(name)
         let model = try Qwen2Model(golden.checkpoint, computeType: .bfloat16, trainable: true)
         let (groups, tape) = try rollout(model, golden, capacity: 1000)
         #expect(Set(groups.flatMap(\.completions).map(\.count)).count > 2)
@@ -154,8 +156,8 @@ import Testing
         #expect(gradients(model, pass, derivatives.map { _ in 0 }).allSatisfy { $0.allSatisfy { $0 == 0 } })
     }
 
-    @Test func bfloat16IsNearFloat32() throws {
-        let golden = try Golden("tiny-untied")
+    @Test(arguments: ["tiny-untied", "tiny-qwen3-biased", "tiny-llama3"]) func bfloat16IsNearFloat32(_ name: String) throws {
+        let golden = try Golden(name)
         let groups = wholeSequences(try golden.sequences)
         let exact = try Qwen2Model(golden.checkpoint, computeType: .float32, trainable: true)
         let rounded = try Qwen2Model(golden.checkpoint, computeType: .bfloat16, trainable: true)

@@ -5,6 +5,11 @@ import SafeTensors
 
 /// One of the tiny models that transformers made, with what it computed (schema: Goldens/README.md).
 struct Golden {
+    /// A model of each family, with each of its switches.
+    static let all = [
+        "tiny-tied", "tiny-untied", "tiny-qwen3", "tiny-qwen3-biased", "tiny-llama3", "tiny-llama-biased", "tiny-smollm2", "tiny-mistral",
+    ]
+
     let checkpoint: Checkpoint
     private let file: SafeTensorsFile
 

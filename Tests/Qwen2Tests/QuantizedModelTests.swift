@@ -48,7 +48,7 @@ import Testing
         #expect(results.allSatisfy { $0 == results[0] })
     }
 
-    @Test(arguments: ["tiny-tied", "tiny-untied"]) func logprobsAreNearThoseOfFloat32(name: String) throws {
+    @Test(arguments: Golden.all) func logprobsAreNearThoseOfFloat32(name: String) throws {
         let golden = try Golden(name)
         let groups = wholeSequences(try golden.sequences)
         func logprobs(_ type: ComputeType) throws -> [Float] { try Qwen2Model(golden.checkpoint, computeType: type).score(groups).logprobs }

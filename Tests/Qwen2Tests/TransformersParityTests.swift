@@ -5,7 +5,7 @@ import Testing
 
 /// The tiny models against what transformers and torch computed in FP32.
 @Suite(.serialized) struct TransformersParityTests {
-    @Test(arguments: ["tiny-tied", "tiny-untied"])
+    @Test(arguments: Golden.all)
     func logprobsAndEntropies(_ name: String) throws {
         let golden = try Golden(name)
         let model = try Qwen2Model(golden.checkpoint, computeType: .float32)
@@ -19,7 +19,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["tiny-tied", "tiny-untied"])
+    @Test(arguments: Golden.all)
     func logits(_ name: String) throws {
         let golden = try Golden(name)
         let model = try Qwen2Model(golden.checkpoint, computeType: .float32)
@@ -31,7 +31,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["tiny-tied", "tiny-untied"])
+    @Test(arguments: Golden.all)
     func greedyText(_ name: String) throws {
         let golden = try Golden(name)
         let model = try Qwen2Model(golden.checkpoint, computeType: .float32)
@@ -42,7 +42,7 @@ import Testing
         for i in 0..<3 { #expect(try completions[i][0].ids == golden.ids("sequence.\(i).greedy")) }
     }
 
-    @Test(arguments: ["tiny-tied", "tiny-untied"], ["logprobs", "entropies", "temperature"])
+    @Test(arguments: Golden.all, ["logprobs", "entropies", "temperature"])
     func gradients(_ name: String, _ loss: String) throws {
         let golden = try Golden(name)
         let model = try Qwen2Model(golden.checkpoint, computeType: .float32, trainable: true)

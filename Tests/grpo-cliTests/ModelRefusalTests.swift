@@ -17,8 +17,8 @@ import Testing
     }
 
     @Test func aModelOfAnotherType() throws {
-        try workspace.model(editing: "config.json") { $0.replacing("\"qwen2\"", with: "\"llama\"") }
-        expectRefusal(try opening("model"), "config.json", "model_type", "llama", "expected \"qwen2\"")
+        try workspace.model(editing: "config.json") { $0.replacing("\"qwen2\"", with: "\"gemma2\"") }
+        expectRefusal(try opening("model"), "config.json", "model_type", "gemma2", "expected one of qwen2, qwen3, llama, mistral")
     }
 
     @Test func aMissingTensor() throws {

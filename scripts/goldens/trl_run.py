@@ -1,9 +1,9 @@
 """Goldens of the trainer, from TRL's own GRPOTrainer: trl_run.py [RUN ...] [--check]
 
-Trains a tiny random Qwen2 for 10 optimizer steps in FP32, nine times with different settings, and writes under
-Tests/GRPOTests/Goldens: trl-model (the initial checkpoint) and trl-RUN with the settings (run.yaml), every completion in the order in
+Trains a tiny random Qwen2 for 10 optimizer steps in FP32, nine times with different settings, a Qwen3 and a Llama once each, and writes under
+Tests/GRPOTests/Goldens: trl-model and trl-model-FAMILY (the initial checkpoints) and trl-RUN with the settings (run.yaml), every completion in the order in
 which TRL's micro-batches consumed it (completions/, the format of a run's directory) and what TRL logged (expected.json).
-The schema is in the README there. With names of runs only those are made, from the checkpoint that is there. With --check nothing is written: a short GRPO loop without TRL and without padding repeats the first
+The schema is in the README there. With names of runs only those are made, from the checkpoints that are there. With --check nothing is written: a short GRPO loop without TRL and without padding repeats the first
 five runs from the written files alone, and the largest differences are printed; that is how exact another trainer can be expected to be.
 Needs torch, transformers, trl, tokenizers, safetensors, datasets.
 """
@@ -26,7 +26,7 @@ import yaml
 from datasets import Dataset
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoTokenizer, PrinterCallback, Qwen2Config, Qwen2ForCausalLM, set_seed
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PrinterCallback, Qwen2ForCausalLM, set_seed
 from trl import GRPOConfig, GRPOTrainer
 
 GOLDENS = pathlib.Path(__file__).resolve().parents[2] / "Tests/GRPOTests/Goldens"
@@ -50,9 +50,25 @@ RUNS = {
     "masks": dict(loss_type="dapo", beta=0.0, num_iterations=2, mask_truncated_completions=True, top_entropy_quantile=0.3, delta=1.1,
                   off_policy_mask_threshold=0.01, entropy_coef=0.01, use_adaptive_entropy=True, entropy_target=3.4,
                   learning_rate=3e-4),
+    "qwen3": dict(loss_type="dapo", beta=0.04, num_iterations=2, learning_rate=3e-4),
+    "llama": dict(loss_type="grpo", beta=0.0),
     "gdpo-sync": dict(loss_type="grpo", beta=0.04, multi_objective_aggregation="normalize_then_sum", sync_ref_model=True, ref_model_sync_steps=3,
                       entropy_coef=0.01),
 }
+
+# The families of the runs that do not train the Qwen2: MODEL's directory with the name of the run behind it.
+SMALL = dict(hidden_size=32, intermediate_size=48, rope_theta=10000.0)
+FAMILIES = {
+    "qwen2": dict(hidden_size=64, intermediate_size=96, use_sliding_window=False, rope_theta=10000.0),
+    "qwen3": SMALL | dict(head_dim=24),
+    "llama": SMALL | dict(head_dim=8, attention_bias=True, mlp_bias=True, rope_scaling={
+        "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}),
+}
+
+
+def model_of(run):
+    """The checkpoint that a run starts from."""
+    return MODEL.with_name(f"{MODEL.name}-{run}") if run in FAMILIES else MODEL
 
 
 def even(completion_ids, **_):
@@ -65,10 +81,10 @@ def short(completion_ids, **_):
     return [1 - len(ids) / COMMON["max_completion_length"] for ids in completion_ids]
 
 
-def make_model():
-    """A byte-level BPE tokenizer laid out as Qwen2's, and a Qwen2 that ends a completion every ten tokens or so."""
-    shutil.rmtree(MODEL, ignore_errors=True)
-    MODEL.mkdir(parents=True)
+def make_model(family, directory):
+    """A byte-level BPE tokenizer laid out as Qwen2's, and a model that ends a completion every ten tokens or so."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(QWEN2_SPLIT), "isolated"),
@@ -78,15 +94,15 @@ def make_model():
     tokenizer.train_from_iterator(PROMPTS, trainers.BpeTrainer(vocab_size=286, show_progress=False,
                                                                initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet())))
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in (PAD, "<|im_start|>", END)])
-    tokenizer.save(str(MODEL / "tokenizer.json"))
+    tokenizer.save(str(directory / "tokenizer.json"))
     pad, end = tokenizer.token_to_id(PAD), tokenizer.token_to_id(END)
-    write_json(MODEL / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END, "pad_token": PAD,
-                                                 "clean_up_tokenization_spaces": False, "model_max_length": 128})
+    write_json(directory / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END, "pad_token": PAD,
+                                                     "clean_up_tokenization_spaces": False, "model_max_length": 128})
 
-    shape = dict(vocab_size=tokenizer.get_vocab_size(), hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
-                 num_key_value_heads=2, max_position_embeddings=128, rms_norm_eps=1e-6, hidden_act="silu", use_sliding_window=False,
-                 attention_dropout=0.0, tie_word_embeddings=True, eos_token_id=end)
-    model = Qwen2ForCausalLM(Qwen2Config(**shape, rope_parameters={"rope_type": "default", "rope_theta": 10000.0})).eval()
+    shape = dict(vocab_size=tokenizer.get_vocab_size(), num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+                 max_position_embeddings=128, rms_norm_eps=1e-6, hidden_act="silu", attention_dropout=0.0, tie_word_embeddings=True,
+                 eos_token_id=end) | FAMILIES[family]
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **shape)).float().eval()
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for name, p in model.named_parameters():
@@ -95,10 +111,10 @@ def make_model():
         ids = torch.randint(0, pad, (16, 24), generator=generator)
         hidden = model.model(ids).last_hidden_state.mean((0, 1))
         model.model.embed_tokens.weight[end] = hidden * (4.5 / hidden.square().sum())  # a typical logit of 4.5, beside about 290 of std 1.6
-    save_file({n: p.detach().clone() for n, p in model.named_parameters()}, MODEL / "model.safetensors", metadata={"format": "pt"})
-    write_json(MODEL / "config.json", {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", **shape, "rope_theta": 10000.0,
-                                       "torch_dtype": "float32", "use_cache": True})
-    write_json(MODEL / "generation_config.json", {"eos_token_id": end, "pad_token_id": pad, "do_sample": True})
+    save_file({n: p.detach().clone() for n, p in model.named_parameters()}, directory / "model.safetensors", metadata={"format": "pt"})
+    write_json(directory / "config.json", {"architectures": [type(model).__name__], "model_type": family, **shape, "torch_dtype": "float32",
+                                           "use_cache": True})
+    write_json(directory / "generation_config.json", {"eos_token_id": end, "pad_token_id": pad, "do_sample": True})
 
 
 def write_json(path, value):
@@ -146,14 +162,14 @@ class RecordedTrainer(GRPOTrainer):
         return {key: value for key, value in inputs.items() if key != "order"}
 
 
-def run(settings, reward_funcs=(even, short)):
+def run(settings, reward_funcs=(even, short), model=MODEL):
     with tempfile.TemporaryDirectory() as output:
         arguments = GRPOConfig(output_dir=output, use_cpu=True, bf16=False, gradient_checkpointing=False, report_to=[], save_strategy="no",
                                disable_tqdm=True, model_init_kwargs={"attn_implementation": "eager"}, **(COMMON | settings))
         data = Dataset.from_dict({"prompt": PROMPTS})
         set_seed(COMMON["seed"])
-        trainer = RecordedTrainer(model=str(MODEL), args=arguments, train_dataset=data, reward_funcs=list(reward_funcs),
-                                  processing_class=AutoTokenizer.from_pretrained(MODEL))
+        trainer = RecordedTrainer(model=str(model), args=arguments, train_dataset=data, reward_funcs=list(reward_funcs),
+                                  processing_class=AutoTokenizer.from_pretrained(model))
         trainer.remove_callback(PrinterCallback)
         trainer.rollouts = []
         trainer.train()
@@ -183,13 +199,16 @@ def write_run(folder, trainer, settings, model="../trl-model"):
 
 def main(names):
     if not names:
-        make_model()
+        make_model("qwen2", MODEL)
+    for family in ("qwen3", "llama"):
+        if not names or family in names:
+            make_model(family, model_of(family))
     for name in names or RUNS:
         settings = RUNS[name]
-        trainer = run(settings)
+        trainer = run(settings, model=model_of(name))
         rows, final = logged(trainer)
         folder = GOLDENS / f"trl-{name}"
-        write_run(folder, trainer, settings)
+        write_run(folder, trainer, settings, f"../{model_of(name).name}")
         versions = {"trl": trl.__version__, "transformers": transformers.__version__, "torch": torch.__version__.split("+")[0],
                     "tokenizers": tokenizers.__version__}
         write_json(folder / "expected.json", {"versions": versions, "steps": rows, "final_sum_and_norm": final})

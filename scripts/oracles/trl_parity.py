@@ -1,6 +1,6 @@
 """grpo-cli beside TRL's own GRPOTrainer, step by step: trl_parity.py [CASE ...] [--cli PATH] [--steps N] [--list]
 
-For each case TRL trains a tiny random Qwen2 in FP32 for 20 optimizer steps while every completion is recorded; grpo-cli then trains from those
+For each case TRL trains a tiny random Qwen2 (cases named qwen3 and llama: one of those) in FP32 for 20 optimizer steps while every completion is recorded; grpo-cli then trains from those
 completions (`train --replay`) with the same settings. Every number that TRL logged must be there and agree: |difference| <= 1e-4 max(|value|, floor),
 where the floor is 0.1 for the losses, which are sums of terms of 1 to 5 that cancel, and 0.01 for the rest. Exit code 1 if one does not.
 A token whose entropy is the very threshold of top_entropy_quantile, as when two completions begin alike, falls on either side by the last bit of
@@ -51,6 +51,8 @@ CASES = {
     "rewards-none": dict(loss_type="grpo", reward_weights=[1.0, 0.5, 2.0]),
     "rewards-none-gdpo": dict(loss_type="grpo", reward_weights=[1.0, 0.5, 2.0], multi_objective_aggregation="normalize_then_sum"),
     "temperature": dict(loss_type="grpo", temperature=0.7),
+    "qwen3": dict(loss_type="dapo"),
+    "llama": dict(loss_type="grpo"),
     "weight-decay": dict(loss_type="dapo", weight_decay=0.1, adam_beta1=0.8, adam_beta2=0.99, adam_epsilon=1e-6, max_grad_norm=0.5),
 }
 SKIPPED = {"step", "epoch", "num_tokens", "step_time"}
@@ -102,11 +104,12 @@ def main():
     for name in options.cases or CASES:
         settings = BASE | CASES[name] | {"max_steps": options.steps}
         rewards = (trl_run.even, trl_run.short) + ((sometimes,) if name.startswith("rewards-none") else ())
-        trainer = trl_run.run(settings, rewards)
+        model = trl_run.model_of(name)
+        trainer = trl_run.run(settings, rewards, model)
         expected, _ = trl_run.logged(trainer)
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder, name)
-            trl_run.write_run(folder, trainer, settings, trl_run.MODEL)
+            trl_run.write_run(folder, trainer, settings, model)
             found = ours(options.cli, folder)
         off, where = (float("inf"), found) if isinstance(found, str) else compare(expected, found, 0.1 if "vespo" in name else 0.05)
         print(f"{'ok  ' if off <= 1 else 'FAIL'} {name:24} worst {off:8.3f} of the bound ({where})", flush=True)

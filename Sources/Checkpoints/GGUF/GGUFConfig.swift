@@ -3,7 +3,8 @@ internal import JSON
 
 /// The shape of a model as a GGUF file's metadata tells it, its config.json, and the tensors it must have.
 struct GGUFConfig {
-    let family: GGUFFamily
+    let family: ModelFamily
+    private let biases: ModelFamily.Biases
     let hiddenSize, intermediateSize, layers, heads, keyValueHeads, headSize, contextLength: Int
     private let slidingWindow: Int
     private let epsilon, ropeTheta: Float
@@ -14,11 +15,12 @@ struct GGUFConfig {
     init(_ metadata: GGUFMetadata) throws(CheckpointError) {
         path = metadata.file.path
         let architecture = try metadata.string("general.architecture")
-        guard let family = GGUFFamily.all.first(where: { $0.architecture == architecture }) else {
-            let known = GGUFFamily.all.map(\.architecture).joined(separator: ", ")
+        guard let family = ModelFamily.all.first(where: { $0.architecture == architecture }) else {
+            let known = Set(ModelFamily.all.map(\.architecture)).sorted().joined(separator: ", ")
             throw metadata.failure("general.architecture", "is '\(architecture.prefix(40))'; GGUF files of these architectures are read: \(known)")
         }
         self.family = family
+        biases = family.biases { metadata.file.tensor(named: "blk.0.\($0)") != nil }
         if let type = try metadata.optionalString("general.type"), type != "model" {
             throw metadata.failure("general.type", "is '\(type.prefix(40))', expected 'model' (an adapter is not a checkpoint)")
         }
@@ -65,6 +67,9 @@ struct GGUFConfig {
     func json(vocabularySize: Int, tied: Bool) -> JSONValue {
         var json = JSONObject()
         json["architectures"] = [.string(family.className)]
+        for (key, named) in ModelFamily.biasKeys where family.biases([key: true]) != family.biases([:]) {
+            json[key] = .bool(!biases.isDisjoint(with: named))
+        }
         json["attention_dropout"] = 0.0
         json["bos_token_id"] = bos.map { .integer(Int64($0)) }
         json["eos_token_id"] = eos.map { .integer(Int64($0)) }
@@ -74,19 +79,19 @@ struct GGUFConfig {
         json["initializer_range"] = 0.02
         json["intermediate_size"] = .integer(Int64(intermediateSize))
         json["max_position_embeddings"] = .integer(Int64(contextLength))
-        if !family.permutes { json["max_window_layers"] = .integer(Int64(layers)) }
-        json["model_type"] = .string(family.modelTypes[0])
+        if family.hasWindowKeys { json["max_window_layers"] = .integer(Int64(layers)) }
+        json["model_type"] = .string(family.modelType)
         json["num_attention_heads"] = .integer(Int64(heads))
         json["num_hidden_layers"] = .integer(Int64(layers))
         json["num_key_value_heads"] = .integer(Int64(keyValueHeads))
         json["rms_norm_eps"] = .number(Self.asWritten(epsilon))
         json["rope_scaling"] = ropeScaling
         json["rope_theta"] = .number(Self.asWritten(ropeTheta))
-        if !family.permutes { json["sliding_window"] = .integer(Int64(slidingWindow)) }
+        if family.hasWindowKeys { json["sliding_window"] = .integer(Int64(slidingWindow)) }
         json["tie_word_embeddings"] = .bool(tied)
         json["torch_dtype"] = "bfloat16"
         json["use_cache"] = true
-        if !family.permutes { json["use_sliding_window"] = false }
+        if family.hasWindowKeys { json["use_sliding_window"] = false }
         json["vocab_size"] = .integer(Int64(vocabularySize))
         return .object(json)
     }
@@ -112,9 +117,13 @@ struct GGUFConfig {
         }
         try take("output_norm.weight", "model.norm.weight", [hiddenSize])
         // Ends at the first tensor that is not there, so that a billion declared layers cost nothing.
-        let ofLayer = family.layerTensors
+        let ofLayer = family.layerTensors(biases).map {
+            let shape = $0.shape(
+                hidden: hiddenSize, intermediate: intermediateSize, queries: heads * headSize, keys: keyValueHeads * headSize, head: headSize)
+            return ($0.gguf, $0.name, shape)
+        }
         for layer in 0..<layers {
-            for (nameInFile, name, shape) in ofLayer { try take("blk.\(layer).\(nameInFile)", "model.layers.\(layer).\(name)", shape.map(size)) }
+            for (nameInFile, name, shape) in ofLayer { try take("blk.\(layer).\(nameInFile)", "model.layers.\(layer).\(name)", shape) }
         }
         if file.tensor(named: GGUFRope.tensorName) != nil { taken.insert(GGUFRope.tensorName) }
         for tensor in file.tensors {
@@ -127,15 +136,5 @@ struct GGUFConfig {
             }
         }
         return found
-    }
-
-    private func size(_ dimension: GGUFFamily.Dimension) -> Int {
-        switch dimension {
-        case .hidden: hiddenSize
-        case .intermediate: intermediateSize
-        case .queries: heads * headSize
-        case .keys: keyValueHeads * headSize
-        case .head: headSize
-        }
     }
 }

@@ -72,7 +72,7 @@ public struct GGUFExport<Source: CheckpointView>: CheckpointExport {
             try source.read(info.name, rows: rows, as: .float32, into: numbers)
             if let head = item.headSize {
                 for place in 0..<rows.count {
-                    let row = GGUFFamily.row(at: place, head)
+                    let row = ModelFamily.row(at: place, head)
                     UnsafeMutableRawBufferPointer(rebasing: turned[place * rowBytes..<(place + 1) * rowBytes])
                         .copyMemory(from: UnsafeRawBufferPointer(rebasing: numbers[row * rowBytes..<(row + 1) * rowBytes]))
                 }

@@ -3,13 +3,14 @@ internal import JSON
 
 /// A model's config.json as GGUF's keys, and its tensors under GGUF's names: the other direction of `GGUFConfig`.
 struct GGUFModel {
-    let family: GGUFFamily
+    let family: ModelFamily
     let layers, headSize, vocabularySize: Int
     let keys: [(key: String, value: GGUFLayout.Value)]
     /// Llama 3's factors of the rotary frequencies.
     let ropeFactors: [Float]?
     private(set) var notes: [String] = []
     private let ties: Bool
+    private let biases: ModelFamily.Biases
 
     init(_ source: some CheckpointView) throws(CheckpointError) {
         let config = source.config
@@ -26,23 +27,20 @@ struct GGUFModel {
             }
             return number
         }
-        let type = config["model_type"]?.string ?? "missing"
-        guard let family = GGUFFamily.all.first(where: { $0.modelTypes.contains(type) }) else {
-            let known = GGUFFamily.all.flatMap(\.modelTypes).joined(separator: ", ")
-            throw failure("`model_type` is \(type); models of these types are written to GGUF files: \(known)")
-        }
+        let family = try ModelFamily(of: config, path: source.path)
         if config["quantization_config"].map({ !$0.isNull }) == true {
             throw failure("`quantization_config` is set: weights quantised in a way that is not read here; use the checkpoint they were made from")
         }
         self.family = family
+        biases = family.biases(config)
         layers = try integer("num_hidden_layers")
         vocabularySize = try integer("vocab_size")
         ties = config["tie_word_embeddings"]?.bool ?? false
         let hidden = try integer("hidden_size"), heads = try integer("num_attention_heads")
         let context = try integer("max_position_embeddings", default: 2048)
-        headSize = try integer("head_dim", default: hidden / heads)
+        headSize = try integer("head_dim", default: family.headSize ?? hidden / heads)
         guard headSize % 2 == 0 else { throw failure("heads of \(headSize), which is odd") }
-        let theta = try number("rope_theta", config["rope_theta"] ?? config["rope_parameters"]?["rope_theta"], default: 10000)
+        let rotary = try RotaryParameters(config, path: source.path)
         let prefix = family.architecture
         func count(_ key: String, _ value: Int) -> (key: String, value: GGUFLayout.Value) { ("\(prefix).\(key)", .uint32(UInt32(value))) }
         var keys: [(key: String, value: GGUFLayout.Value)] = [
@@ -50,17 +48,17 @@ struct GGUFModel {
             count("block_count", layers), count("context_length", context), count("embedding_length", hidden),
             count("feed_forward_length", try integer("intermediate_size")), count("attention.head_count", heads),
             count("attention.head_count_kv", try integer("num_key_value_heads", default: heads)),
-            ("\(prefix).rope.freq_base", .float32(Float(theta))),
+            ("\(prefix).rope.freq_base", .float32(Float(rotary.theta))),
             ("\(prefix).attention.layer_norm_rms_epsilon", .float32(Float(try number("rms_norm_eps", config["rms_norm_eps"], default: 1e-6)))),
         ]
         if family.hasHeadNorms || headSize * heads != hidden {
             keys += [count("attention.key_length", headSize), count("attention.value_length", headSize)]
         }
         if family.permutes { keys += [count("rope.dimension_count", headSize), count("vocab_size", vocabularySize)] }
-        let rope = try GGUFRope.written(config, prefix, theta: theta, headSize: headSize, path: source.path)
+        let rope = try GGUFRope.written(rotary, config, prefix, headSize: headSize, path: source.path)
         self.keys = keys + rope.keys
         ropeFactors = rope.factors
-        if config["use_sliding_window"]?.bool == true || config["use_sliding_window"] == nil && config["sliding_window"]?.int ?? context < context {
+        if let window = family.slidingWindow(config, layers: layers), window < context {
             notes.append("llama.cpp attends to the whole context of this model: its sliding window is not in the file")
         }
     }
@@ -129,8 +127,9 @@ struct GGUFModel {
                 message: "has \(found.first?.info.rowCount ?? 0) rows, but config.json says vocab_size \(vocabularySize)")
         }
         if !tied { try take("output.weight", "lm_head.weight", nil) }
+        let layerTensors = family.layerTensors(biases)
         for layer in 0..<layers {
-            for tensor in family.layerTensors { try take("blk.\(layer).\(tensor.gguf)", "model.layers.\(layer).\(tensor.huggingFace)", layer) }
+            for tensor in layerTensors { try take("blk.\(layer).\(tensor.gguf)", "model.layers.\(layer).\(tensor.name)", layer) }
         }
         try take("output_norm.weight", "model.norm.weight", nil)
         for info in all where !taken.contains(info.name) && !info.name.hasSuffix("rotary_emb.inv_freq") {

@@ -1,29 +1,10 @@
 internal import GGUF
 internal import JSON
 
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#elseif canImport(Darwin)
-    internal import Darwin
-#endif
-
 /// Scaled rotary embeddings between config.json and GGUF. Linear and YaRN are keys of the metadata; Llama 3's scaling is a tensor of a factor for each
 /// frequency.
 enum GGUFRope {
     static let tensorName = "rope_freqs.weight"
-
-    /// What Llama 3.1 and 3.2 divide their frequencies by: `_compute_llama3_parameters` in transformers.
-    static func llama3Factors(theta: Double, headSize: Int, factor: Double, low: Double, high: Double, context: Double) -> [Float] {
-        stride(from: 0, to: headSize, by: 2).map { index in
-            let wavelength = 2 * Double.pi * pow(theta, Double(index) / Double(headSize))
-            if wavelength < context / high { return 1 }
-            if wavelength > context / low { return Float(factor) }
-            let smooth = (context / wavelength - low) / (high - low)
-            return Float(1 / ((1 - smooth) / factor + smooth))
-        }
-    }
 
     /// `rope_scaling` of config.json for a GGUF file; nil when nothing is scaled.
     static func scaling(_ metadata: GGUFMetadata, _ architecture: String, theta: Float, headSize: Int) throws(CheckpointError) -> JSONValue? {
@@ -57,8 +38,9 @@ enum GGUFRope {
         do { try read.get() } catch { throw CheckpointError(error) }
         let factor = factors.max() ?? 1
         if factors.allSatisfy({ $0 == 1 }) { return nil }
-        let expected = llama3Factors(theta: Double(theta), headSize: headSize, factor: Double(factor), low: 1, high: 4, context: 8192)
-        guard zip(factors, expected).allSatisfy({ abs($0 - $1) <= 1e-3 * $1 }) else {
+        let llama3 = RotaryParameters(
+            theta: Double(theta), scaling: .llama3(factor: Double(factor), lowFactor: 1, highFactor: 4, context: 8192))
+        guard let expected = llama3.divisors(headSize: headSize), zip(factors, expected).allSatisfy({ abs($0 - $1) <= 1e-3 * $1 }) else {
             throw failure("scales the rotary frequencies in a way that is not Llama 3's (low factor 1, high factor 4, context 8192)")
         }
         return [
@@ -69,33 +51,25 @@ enum GGUFRope {
 
     /// Keys, and perhaps the tensor, for a configuration. Throws when its kind of scaling cannot be written.
     static func written(
-        _ config: JSONValue, _ architecture: String, theta: Double, headSize: Int, path: String
+        _ rotary: RotaryParameters, _ config: JSONValue, _ architecture: String, headSize: Int, path: String
     ) throws(CheckpointError) -> (keys: [(key: String, value: GGUFLayout.Value)], factors: [Float]?) {
-        let scaling = config["rope_scaling"].flatMap { $0.isNull ? nil : $0 } ?? config["rope_parameters"]
-        let type = scaling?["rope_type"]?.string ?? scaling?["type"]?.string ?? "default"
-        func failure(_ message: String) -> CheckpointError { CheckpointError(path: path, message: "config.json: rope_scaling: \(message)") }
-        func number(_ key: String) throws(CheckpointError) -> Double {
-            guard let value = scaling?[key]?.double, value > 0, value.isFinite else { throw failure("`\(key)` is missing or not a positive number") }
-            return value
-        }
-        switch type {
-        case "default": return ([], nil)
-        case "linear", "yarn":
-            let key = "\(architecture).rope.scaling"
-            var keys: [(key: String, value: GGUFLayout.Value)] = [
-                ("\(key).type", .string(type)), ("\(key).factor", .float32(Float(try number("factor")))),
-            ]
+        let key = "\(architecture).rope.scaling"
+        switch rotary.scaling {
+        case .none: return ([], nil)
+        case .linear(let factor): return ([("\(key).type", .string("linear")), ("\(key).factor", .float32(Float(factor)))], nil)
+        case .llama3: return ([], rotary.divisors(headSize: headSize))
+        case .other("yarn"):
+            let scaling = RotaryParameters.object(of: config).members
+            guard let factor = scaling?["factor"]?.double, factor > 0, factor.isFinite else {
+                throw CheckpointError(path: path, message: "config.json: rope_scaling: `factor` is missing or not a positive number")
+            }
+            var keys: [(key: String, value: GGUFLayout.Value)] = [("\(key).type", .string("yarn")), ("\(key).factor", .float32(Float(factor)))]
             if let original = scaling?["original_max_position_embeddings"]?.int, let value = UInt32(exactly: original) {
                 keys.append(("\(key).original_context_length", .uint32(value)))
             }
             return (keys, nil)
-        case "llama3":
-            let factors = llama3Factors(
-                theta: theta, headSize: headSize, factor: try number("factor"), low: try number("low_freq_factor"),
-                high: try number("high_freq_factor"),
-                context: try number("original_max_position_embeddings"))
-            return ([], factors)
-        default: throw failure("the type '\(type)' cannot be written to a GGUF file")
+        case .other(let type):
+            throw CheckpointError(path: path, message: "config.json: rope_scaling: the type '\(type)' cannot be written to a GGUF file")
         }
     }
 }

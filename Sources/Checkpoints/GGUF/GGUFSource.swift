@@ -25,7 +25,7 @@ final class GGUFSource: CheckpointSource {
     private let file: GGUFFile
     private let metadata: GGUFMetadata
     private let stored: [String: GGUFTensor]  // by Hugging Face name; these are ASCII, made by us
-    private let family: GGUFFamily
+    private let family: ModelFamily
     private let headSize: Int
 
     /// Whether a path is for this source: every file is (one that is not GGUF is told what it is instead), and a missing one by its name.
@@ -69,7 +69,7 @@ final class GGUFSource: CheckpointSource {
             }
             return
         }
-        let rows = family.reorders(tensor.name) && !rows.isEmpty ? GGUFFamily.place(of: rows.lowerBound, headSize) : rows
+        let rows = family.reorders(tensor.name) && !rows.isEmpty ? ModelFamily.place(of: rows.lowerBound, headSize) : rows
         // A vector is one row of the file and many rows of a checkpoint; it is as long as a row of a matrix, so it is read whole.
         let isVector = stored.shape.count == 1
         let rowsAtOnce = isVector ? 1 : max(1, (64 << 10) / max(1, stored.rowLength))
@@ -103,7 +103,7 @@ final class GGUFSource: CheckpointSource {
             while position < elements.upperBound {
                 let row = position / tensor.rowLength
                 let end = min(elements.upperBound, (row + 1) * tensor.rowLength)
-                let start = GGUFFamily.place(of: row, headSize).lowerBound * tensor.rowLength + position - row * tensor.rowLength
+                let start = ModelFamily.place(of: row, headSize).lowerBound * tensor.rowLength + position - row * tensor.rowLength
                 let out = (position - elements.lowerBound) * size..<(end - elements.lowerBound) * size
                 do {
                     try file.readBytes(

@@ -67,7 +67,7 @@ struct Inspect: ParsableCommand {
         switch Result(catching: { try Qwen2Configuration(checkpoint.config, path: path) }) {
         case .success(let shape):
             try StandardOutput.line(
-                "qwen2: \(shape.layerCount) layers, hidden \(shape.hiddenSize), intermediate \(shape.intermediateSize), \(shape.headCount) heads "
+                "\(shape.family.modelType): \(shape.layerCount) layers, hidden \(shape.hiddenSize), intermediate \(shape.intermediateSize), \(shape.headCount) heads "
                     + "(\(shape.keyValueHeadCount) key/value) of \(shape.headSize), vocabulary \(shape.vocabularySize), context \(shape.contextLength), "
                     + (shape.tiesEmbeddings ? "tied embeddings" : "separate head"))
         case .failure(let error):

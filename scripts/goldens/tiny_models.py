@@ -1,7 +1,7 @@
-"""Goldens of the Qwen2 model, from transformers in FP32: tiny_qwen2.py [--full DIR]
+"""Goldens of the decoder, from transformers in FP32: tiny_models.py [--full DIR] [NAME ...]
 
-Writes Tests/Qwen2Tests/Goldens/tiny-tied and tiny-untied: a tiny random Qwen2 as a Hugging Face directory, and golden.safetensors
-with what transformers and torch.optim.AdamW compute with it. The schema is in Tests/Qwen2Tests/Goldens/README.md.
+Writes Tests/Qwen2Tests/Goldens/NAME for every model below, or those named: a tiny random model of a family as a Hugging Face directory, and
+golden.safetensors with what transformers and (for the Qwen2 ones) torch.optim.AdamW compute with it. The schema is in Tests/Qwen2Tests/Goldens/README.md.
 With --full, DIR gets the whole gradients too (not committed: for looking at one that is wrong).
 Needs torch, transformers, safetensors. Same versions, same bytes.
 """
@@ -11,21 +11,40 @@ import sys
 
 import torch
 from safetensors.torch import save_file
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 GOLDENS = pathlib.Path(__file__).resolve().parents[2] / "Tests/Qwen2Tests/Goldens"
 LENGTHS, PROMPT_LENGTHS, GREEDY, TEMPERATURE = (7, 12, 19), (3, 5, 6), 20, 0.7
-SHAPE = dict(vocab_size=199, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-             max_position_embeddings=128, rms_norm_eps=1e-6, hidden_act="silu", use_sliding_window=False, attention_dropout=0.0)
+COMMON = dict(num_hidden_layers=2, max_position_embeddings=128, hidden_act="silu", attention_dropout=0.0, bos_token_id=0, eos_token_id=1)
+QWEN2 = dict(vocab_size=199, hidden_size=64, intermediate_size=96, num_attention_heads=4, num_key_value_heads=2, rms_norm_eps=1e-6,
+             use_sliding_window=False)
+SMALL = dict(vocab_size=131, hidden_size=32, intermediate_size=64, num_attention_heads=4, num_key_value_heads=2, rms_norm_eps=1e-5)
+LLAMA3 = {"rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+          "original_max_position_embeddings": 64}
+PLAIN = {"rope_type": "default", "rope_theta": 10000.0}
+
+# NAME: model_type, seed, spelling of config.json (4: transformers 4's, otherwise 5's), its switches. Sizes are such that every product has a row
+# that is no multiple of a vector, and int8 and int4 take them.
+MODELS = {
+    "tiny-tied": ("qwen2", 1, 4, QWEN2 | dict(tie_word_embeddings=True, rope_parameters=PLAIN)),
+    "tiny-untied": ("qwen2", 2, 5, QWEN2 | dict(tie_word_embeddings=False, rope_parameters=PLAIN)),
+    "tiny-qwen3": ("qwen3", 3, 4, SMALL | dict(head_dim=24, tie_word_embeddings=True, rope_parameters=PLAIN | {"rope_theta": 1e6})),
+    "tiny-qwen3-biased": ("qwen3", 4, 5, SMALL | dict(head_dim=16, attention_bias=True, tie_word_embeddings=False,
+                                                      rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.5})),
+    "tiny-llama3": ("llama", 15, 4, SMALL | dict(head_dim=16, tie_word_embeddings=False, rope_parameters=LLAMA3)),
+    "tiny-llama-biased": ("llama", 6, 5, SMALL | dict(attention_bias=True, mlp_bias=True, tie_word_embeddings=True, rope_parameters=LLAMA3)),
+    "tiny-smollm2": ("llama", 7, 4, SMALL | dict(hidden_size=96, num_attention_heads=3, num_key_value_heads=1, tie_word_embeddings=True,
+                                                 rope_parameters=PLAIN)),
+    "tiny-mistral": ("mistral", 8, 5, SMALL | dict(head_dim=16, sliding_window=64, tie_word_embeddings=False, rope_parameters=PLAIN)),
+}
 
 
-def random_model(tied: bool) -> Qwen2ForCausalLM:
+def random_model(model_type, seed, settings):
     """Every parameter random and visible in the result; values that BF16 holds exactly, so that the file is small and FP32 loses nothing."""
-    config = Qwen2Config(**SHAPE, rope_parameters={"rope_type": "default", "rope_theta": 10000.0}, tie_word_embeddings=tied,
-                         bos_token_id=0, eos_token_id=1)
+    config = AutoConfig.for_model(model_type, **COMMON, **settings)
     config._attn_implementation = "eager"
-    model = Qwen2ForCausalLM(config).to(torch.float32).eval()
-    generator = torch.Generator().manual_seed(1 if tied else 2)
+    model = AutoModelForCausalLM.from_config(config).to(torch.float32).eval()
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn(parameter.shape, generator=generator)
@@ -58,25 +77,33 @@ def seen_through(probes, prefix, tensors):
     return kept
 
 
-def write(tied: bool, full: pathlib.Path | None):
-    directory = GOLDENS / ("tiny-tied" if tied else "tiny-untied")
+def write_config(directory, model, model_type, spelling, settings):
+    architecture = type(model).__name__
+    if spelling == 4:  # as checkpoints of transformers 4's time have it
+        rope = dict(settings["rope_parameters"])
+        theta, kind = rope.pop("rope_theta"), rope["rope_type"]
+        config = {"architectures": [architecture], "model_type": model_type, **{k: v for k, v in (COMMON | settings).items() if k != "rope_parameters"},
+                  "rope_theta": theta, **({} if kind == "default" else {"rope_scaling": rope}), "torch_dtype": "bfloat16", "use_cache": True}
+    else:
+        config = model.config.to_dict() | {"architectures": [architecture], "dtype": "bfloat16"}
+    (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def write(name: str, full: pathlib.Path | None):
+    model_type, seed, spelling, settings = MODELS[name]
+    directory = GOLDENS / name
     directory.mkdir(parents=True, exist_ok=True)
-    model = random_model(tied)
+    model = random_model(model_type, seed, settings)
     weights = {name: p.detach().to(torch.bfloat16) for name, p in model.named_parameters()}  # tied: lm_head is not among them
     save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
-    if tied:  # as checkpoints of Qwen2's time write it
-        config = {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", **SHAPE, "rope_theta": 10000.0, "tie_word_embeddings": True,
-                  "torch_dtype": "bfloat16", "bos_token_id": 0, "eos_token_id": 1, "use_cache": True}
-    else:  # as transformers 5 writes it
-        config = model.config.to_dict() | {"architectures": ["Qwen2ForCausalLM"], "dtype": "bfloat16"}
-    (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    write_config(directory, model, model_type, spelling, settings)
 
     generator = torch.Generator().manual_seed(3)
     probes = {n: torch.rand(n, generator=generator) * 2 - 1 for n in sorted({n for p in model.parameters() if p.dim() == 2 for n in p.shape})}
     golden = {f"probe.{n}": probe for n, probe in probes.items()}
     sequences, c, e = [], [], []
     for i, (length, prompt) in enumerate(zip(LENGTHS, PROMPT_LENGTHS)):
-        ids = torch.randint(2, SHAPE["vocab_size"], (length,), generator=generator)
+        ids = torch.randint(2, settings["vocab_size"], (length,), generator=generator)
         completion = (torch.arange(1, length) >= prompt).float()  # coefficients only where a completion token is predicted
         sequences.append(ids)
         c.append(torch.randn(length - 1, generator=generator) * completion)
@@ -112,6 +139,12 @@ def write(tied: bool, full: pathlib.Path | None):
     gradients("entropies", True, 1.0)
     gradients("temperature", True, TEMPERATURE)
 
+    if model_type == "qwen2":
+        add_adamw(golden, model, sequences, probes, full / directory.name if full else None)
+    save_file({k: v.contiguous() for k, v in golden.items()}, directory / "golden.safetensors")
+
+
+def add_adamw(golden, model, sequences, probes, full):
     # transformers' two groups: no decay on biases and norm weights.
     decayed = [p for n, p in model.named_parameters() if p.dim() == 2]
     rest = [p for n, p in model.named_parameters() if p.dim() == 1]
@@ -128,12 +161,11 @@ def write(tied: bool, full: pathlib.Path | None):
     golden["adamw.losses"] = torch.tensor(losses)
     golden.update(seen_through(probes, "adamw.parameter", model.named_parameters()))
     if full:
-        save_file({n: p.detach().clone() for n, p in model.named_parameters()}, full / directory.name / "adamw.safetensors")
-    save_file({k: v.contiguous() for k, v in golden.items()}, directory / "golden.safetensors")
+        save_file({n: p.detach().clone() for n, p in model.named_parameters()}, full / "adamw.safetensors")
 
 
 torch.use_deterministic_algorithms(True)
 torch.set_num_threads(1)
 full = pathlib.Path(sys.argv[2]) if sys.argv[1:2] == ["--full"] else None
-for tied in (True, False):
-    write(tied, full)
+for name in sys.argv[3 if full else 1:] or MODELS:
+    write(name, full)
