@@ -31,11 +31,11 @@ static void range(const float *x, float *least, float *most) {
 // Towards zero, from 0 up to `most`; the values are finite and small.
 static uint8_t step(float x, int most) { return (uint8_t)((int)x > most ? most : (int)x < 0 ? 0 : (int)x); }
 
-static void store_nibbles(uint8_t *out, const uint8_t *q) {
+void ck_store_nibbles(uint8_t *out, const uint8_t *q) {
     for (int j = 0; j < 16; j++) out[j] = (uint8_t)((q[j] & 15) | q[j + 16] << 4);
 }
 
-static void store_fifth_bits(uint8_t *out, const uint8_t *q) {
+void ck_store_fifth_bits(uint8_t *out, const uint8_t *q) {
     for (int i = 0; i < 4; i++) out[i] = 0;
     for (int j = 0; j < BLOCK; j++) out[j / 8] = (uint8_t)(out[j / 8] | (q[j] >> 4) << (j % 8));
 }
@@ -46,8 +46,8 @@ static void symmetric(uint8_t *out, const float *x, int bits) {
     uint8_t q[BLOCK];
     for (int j = 0; j < BLOCK; j++) q[j] = step(x[j] * id + (middle + 0.5f), (1 << bits) - 1);
     ck_store_half(out, d);
-    if (bits == 5) store_fifth_bits(out + 2, q);
-    store_nibbles(out + (bits == 5 ? 6 : 2), q);
+    if (bits == 5) ck_store_fifth_bits(out + 2, q);
+    ck_store_nibbles(out + (bits == 5 ? 6 : 2), q);
 }
 
 // w = d q + m.
@@ -59,8 +59,8 @@ static void asymmetric(uint8_t *out, const float *x, int bits) {
     for (int j = 0; j < BLOCK; j++) q[j] = step((x[j] - least) * id + 0.5f, (1 << bits) - 1);
     ck_store_half(out, d);
     ck_store_half(out + 2, least);
-    if (bits == 5) store_fifth_bits(out + 4, q);
-    store_nibbles(out + (bits == 5 ? 8 : 4), q);
+    if (bits == 5) ck_store_fifth_bits(out + 4, q);
+    ck_store_nibbles(out + (bits == 5 ? 8 : 4), q);
 }
 
 void ck_quantize_q4_0(uint8_t *out, const float *x) { symmetric(out, x, 4); }

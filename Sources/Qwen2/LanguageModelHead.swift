@@ -14,20 +14,28 @@ extension Qwen2Model {
     /// Rows of logits that exist at a time: the full logits never do. 128 rows of Qwen2's vocabulary are 78 MB.
     public static let headRows = 128
 
-    /// Runs `body` on the logits of one chunk of predictors after the other; `normed` is [rows][hidden], a matrix input.
+    /// The logits from which some of the tokens come, and what the head read; `normed` is [rows][hidden], a matrix input.
+    func logits(
+        of tokens: Range<Int>, _ packed: PackedGroups, normed: UnsafeRawPointer
+    ) -> (logits: UnsafeMutablePointer<Float>, hidden: UnsafeMutableRawPointer) {
+        let width = configuration.hiddenSize * computeType.byteCount
+        let hidden = workspace.hidden.raw(byteCount: tokens.count * width)
+        for (i, token) in tokens.enumerated() {
+            (hidden + i * width).copyMemory(from: normed + Int(packed.predictors[token]) * width, byteCount: width)
+        }
+        let logits = workspace.logits.floats(count: tokens.count * configuration.vocabularySize)
+        linear.forward(head, hidden, rows: tokens.count, into: logits)
+        return (logits, hidden)
+    }
+
+    /// Runs `body` on the logits of one chunk of predictors after the other.
     private func forEachChunk(
         of packed: PackedGroups, normed: UnsafeRawPointer,
         _ body: (_ tokens: Range<Int>, _ hidden: UnsafeMutableRawPointer, _ logits: UnsafeMutablePointer<Float>) -> Void
     ) {
-        let width = configuration.hiddenSize * computeType.byteCount
         for first in stride(from: 0, to: packed.targets.count, by: Self.headRows) {
             let tokens = first..<min(first + Self.headRows, packed.targets.count)
-            let hidden = workspace.hidden.raw(byteCount: tokens.count * width)
-            for (i, token) in tokens.enumerated() {
-                (hidden + i * width).copyMemory(from: normed + Int(packed.predictors[token]) * width, byteCount: width)
-            }
-            let logits = workspace.logits.floats(count: tokens.count * configuration.vocabularySize)
-            linear.forward(head, hidden, rows: tokens.count, into: logits)
+            let (logits, hidden) = logits(of: tokens, packed, normed: normed)
             body(tokens, hidden, logits)
         }
     }

@@ -4,10 +4,13 @@ import COpenBLAS
 /// The products of a linear layer, in every compute type. `x` is the matrix input (BF16 or FP32 by `type`), `y` and all gradients are FP32.
 struct Linear {
     let type: ComputeType
+    /// What the layers read, while somebody wants to know.
+    let inputs = InputSquares()
 
     /// y[rows][outputs] = x[rows][inputs] Wᵀ + bias.
     func forward(_ weight: Parameter, bias: Parameter? = nil, _ x: UnsafeRawPointer, rows: Int, into y: UnsafeMutablePointer<Float>) {
         let (n, k) = (weight.rowCount, weight.rowLength)
+        if inputs.isCollecting { inputs.add(weight, x, isFloat: type == .float32, rows: rows) }
         if let packed = weight.packed {
             ck_matmul(y, n, x.assumingMemoryBound(to: UInt16.self), rows, k, packed.bf16, n, bias?.values?.floats, 0)
         } else if let quantized = weight.quantized {

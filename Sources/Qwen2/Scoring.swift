@@ -8,7 +8,7 @@ extension Qwen2Model {
     }
 
     /// The final norm of every row, a matrix input.
-    private func outputs(of packed: PackedGroups) -> UnsafeMutableRawPointer {
+    func outputs(of packed: PackedGroups) -> UnsafeMutableRawPointer {
         let rows = packed.rows
         let hidden = configuration.hiddenSize
         let x = workspace.residual.floats(count: rows.count * hidden)

@@ -68,6 +68,36 @@ import Testing
         #expect(try workspace.names() == ["model"])
     }
 
+    /// Quantised by what matters to the model on a text: another file, and nearer to the model on that text.
+    @Test func whatMattersOnATextIsKept() throws {
+        let text = "The sky is blue. Count to three: one, two, three. Once upon a time there was a small red fox. Bread and butter. He said hello.\n"
+        try workspace.write("text.txt", String(repeating: text, count: 4))
+        try workspace.write("rows.jsonl", "{\"text\": \"\(text.dropLast())\"}\n")
+        func comparison(_ model: String) throws -> JSONValue {
+            let outcome = try workspace.run("score", model, "--against", "model", "--input", "rows.jsonl", "--dtype", "float32")
+            #expect(outcome.status == 0 && outcome.errors == "", "\(outcome.errors)")
+            return try #require(try outcome.json.first)
+        }
+        for arguments in [["--to", "gguf", "--quantize", "q4_0"], ["--to", "int4"]] {
+            let (plain, weighed) = ("plain\(arguments.count)", "weighed\(arguments.count)")
+            for (name, more) in [(plain, []), (weighed, ["--imatrix", "text.txt"])] {
+                let outcome = try workspace.run(["convert", "model", name] + arguments + more)
+                #expect(outcome.status == 0 && outcome.errorLines.count <= 2, "\(outcome.errors)")
+            }
+            let (before, after) = (try comparison(plain), try comparison(weighed))
+            let divergences = [before, after].map { $0["mean_kl"]?.double ?? .infinity }
+            #expect(divergences[1] < divergences[0] && divergences[1] > 0, "\(divergences)")
+        }
+        let same = try comparison("model")
+        #expect(same["mean_kl"]?.double == 0 && same["top1_agreement"]?.double == 1 && same["kl_99"]?.double == 0)
+        #expect(same["perplexity"]?.double == same["perplexity_against"]?.double)
+        expectRefusal(try workspace.run("convert", "model", "out", "--to", "packed", "--imatrix", "text.txt"), status: 64, "--imatrix is for")
+        expectRefusal(try workspace.run("convert", "model", "out", "--to", "int4", "--imatrix", "none.txt"), "none.txt", "No such file")
+        try workspace.write("empty.txt", "")
+        expectRefusal(try workspace.run("convert", "model", "out", "--to", "int4", "--imatrix", "empty.txt"), "empty.txt", "0 tokens", "at least 2")
+        #expect(!workspace.exists("out"))
+    }
+
     @Test func everyFormatIsVerifiedAndGenerates() throws {
         let original = try generated("model")
         for (name, arguments) in [

@@ -16,6 +16,12 @@ void ck_log_softmax_backward(
     float *_Nonnull logits, size_t rows, size_t n, float inverse_temperature, const int32_t *_Nonnull targets, const float *_Nonnull lse,
     const float *_Nonnull entropy, const float *_Nonnull dlogprob, const float *_Nullable dentropy);
 
+// For each row of two sets of logits, given what ck_log_softmax found: divergence[r] = sum of p (log p - log q), and whether both are largest at the
+// same (least) index.
+void ck_divergence(
+    const float *_Nonnull p, const float *_Nonnull p_lse, const float *_Nonnull q, const float *_Nonnull q_lse, size_t rows, size_t n,
+    float *_Nonnull divergence, uint8_t *_Nonnull agrees);
+
 // For each row the least index at which the cumulative probability exceeds uniform[r], a number in [0, 1).
 void ck_sample(
     int32_t *_Nonnull out, const float *_Nonnull logits, size_t rows, size_t n, float inverse_temperature, const float *_Nonnull lse,

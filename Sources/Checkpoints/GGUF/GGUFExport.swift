@@ -8,14 +8,18 @@ public struct GGUFExport<Source: CheckpointView>: CheckpointExport {
     private let path: String
     private let recipe: GGUFRecipe
     private let allowingFallback: Bool
+    private let importance: ImportanceMatrix?
 
-    /// An export to a file. A tensor whose rows do not divide into the blocks of its type is refused, or, if `allowingFallback`, gets the type that
+    /// An export to a file. With `importance` the scales of all types but Q8_0 are searched for, errors weighed by it. A tensor whose rows do not divide into the blocks of its type is refused, or, if `allowingFallback`, gets the type that
     /// llama.cpp would give it.
-    public init(_ source: Source, to path: String, recipe: GGUFRecipe, allowingFallback: Bool = false) {
+    public init(
+        _ source: Source, to path: String, recipe: GGUFRecipe, allowingFallback: Bool = false, importance: ImportanceMatrix? = nil
+    ) {
         self.source = source
         self.path = path
         self.recipe = recipe
         self.allowingFallback = allowingFallback
+        self.importance = importance
     }
 
     /// The file, its tensors and their types, and what cannot have the type asked for.
@@ -80,7 +84,7 @@ public struct GGUFExport<Source: CheckpointView>: CheckpointExport {
             }
             let count = rows.count * info.rowLength
             let out = UnsafeMutableRawBufferPointer(rebasing: encoded[..<(count / type.blockWeights * type.blockBytes)])
-            try encode(numbers, count, as: type, of: info.name, into: out)
+            try encode(numbers, count, as: type, of: info, into: out)
             try CheckpointError.wrapping { () throws(SafeTensorsError) in try file.write(UnsafeRawBufferPointer(out)) }
             done(count)
         }
@@ -88,7 +92,7 @@ public struct GGUFExport<Source: CheckpointView>: CheckpointExport {
 
     /// FP32 numbers to a type of GGUF.
     private func encode(
-        _ numbers: UnsafeMutableRawBufferPointer, _ count: Int, as type: GGMLType, of name: String, into out: UnsafeMutableRawBufferPointer
+        _ numbers: UnsafeMutableRawBufferPointer, _ count: Int, as type: GGMLType, of info: TensorInfo, into out: UnsafeMutableRawBufferPointer
     ) throws(CheckpointError) {
         guard let singles = numbers.baseAddress?.assumingMemoryBound(to: Float.self), let start = out.baseAddress else { return }
         let halves = start.assumingMemoryBound(to: UInt16.self)
@@ -99,14 +103,16 @@ public struct GGUFExport<Source: CheckpointView>: CheckpointExport {
             let beyond = ck_f32_to_f16(halves, singles, count)
             guard beyond == 0 else {
                 throw CheckpointError(
-                    path: path, tensor: name, message: "\(beyond) values are beyond 65504, which F16 cannot hold; use --quantize bf16")
+                    path: path, tensor: info.name, message: "\(beyond) values are beyond 65504, which F16 cannot hold; use --quantize bf16")
             }
         default:
             let blocks = count / type.blockWeights
-            let refused = ck_quantize(ck_block_type(type.rawValue), start.assumingMemoryBound(to: UInt8.self), singles, blocks)
+            let refused = ck_quantize(
+                ck_block_type(type.rawValue), start.assumingMemoryBound(to: UInt8.self), singles, blocks, importance?.columns(of: info),
+                info.rowLength)
             guard refused == 0 else {
                 throw CheckpointError(
-                    path: path, tensor: name, message: "\(refused) blocks hold numbers that are infinite, NaN or too large for \(type.name)")
+                    path: path, tensor: info.name, message: "\(refused) blocks hold numbers that are infinite, NaN or too large for \(type.name)")
             }
         }
     }

@@ -7,13 +7,16 @@ struct IntegerEncoder {
     private let info: TensorInfo
     private let part: IntegerQuantization.Part
     private let bits, group: Int
+    /// How much an error in each column matters, if that is known.
+    private let importance: [Float]?
     private let path: String
 
-    init(_ info: TensorInfo, _ part: IntegerQuantization.Part, bits: Int, group: Int, path: String) {
+    init(_ info: TensorInfo, _ part: IntegerQuantization.Part, bits: Int, group: Int, importance: [Float]?, path: String) {
         self.info = info
         self.part = part
         self.bits = bits
         self.group = group
+        self.importance = importance
         self.path = path
     }
 
@@ -34,9 +37,8 @@ struct IntegerEncoder {
         }
         guard let q = integers.baseAddress, let s = scales.baseAddress, let x = numbers.baseAddress else { return }
         let refused = ck_quantize_groups(
-            q.assumingMemoryBound(to: UInt8.self), s.assumingMemoryBound(to: UInt16.self), x.assumingMemoryBound(to: Float.self), rows,
-            info.rowLength,
-            group, Int32(bits))
+            q.assumingMemoryBound(to: UInt8.self), s.assumingMemoryBound(to: UInt16.self), x.assumingMemoryBound(to: Float.self), importance, rows,
+            info.rowLength, group, Int32(bits))
         guard refused == 0 else {
             throw CheckpointError(
                 path: path, tensor: info.name,

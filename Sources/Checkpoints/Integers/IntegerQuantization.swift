@@ -8,11 +8,14 @@ public struct IntegerQuantization: Sendable {
     public let bits: Int
     /// Weights that share a scale; nil chooses: of 4 bits the largest of 128, 64 and 32 that divides every row, of 8 bits the whole row.
     public let groupSize: Int?
+    /// What the scales are searched with; all columns matter alike without it.
+    public let importance: ImportanceMatrix?
 
     /// Integers of that many bits, 4 or 8.
-    public init(bits: Int, groupSize: Int? = nil) {
+    public init(bits: Int, groupSize: Int? = nil, importance: ImportanceMatrix? = nil) {
         self.bits = bits
         self.groupSize = groupSize
+        self.importance = importance
     }
 
     /// What a weight becomes: the integers, their scales, and the shape of the whole.
@@ -37,6 +40,7 @@ extension IntegerQuantization {
         private let group: Int?
         /// Linear layers that stay as they are, because their rows do not divide into groups.
         private let ignored: [String]
+        private let importance: ImportanceMatrix?
 
         init(_ quantization: IntegerQuantization, for tensors: [TensorInfo], path: String) throws(CheckpointError) {
             let bits = quantization.bits
@@ -65,6 +69,7 @@ extension IntegerQuantization {
                 group = nil
             }
             self.bits = bits
+            importance = quantization.importance
             ignored = linear.filter { info in !packable.contains { $0.name == info.name } }.map { String($0.name.dropLast(".weight".utf8.count)) }
         }
 
@@ -87,8 +92,8 @@ extension IntegerQuantization {
                 case .shape: target = .init(name: name, type: .i64, shape: [2])
                 }
                 return WeightsPlan.Item(
-                    source: info, target: target, storing: .integers(part, bits: bits, group: group), sourceBytes: part == .shape ? 0 : info.count * 2
-                )
+                    source: info, target: target, storing: .integers(part, bits: bits, group: group, importance: importance?.columns(of: info)),
+                    sourceBytes: part == .shape ? 0 : info.count * 2)
             }
         }
 

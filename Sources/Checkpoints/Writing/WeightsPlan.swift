@@ -17,7 +17,7 @@ struct WeightsPlan {
         case plain(SafeTensorsType)
         case packed(SafeTensorsType)
         case delta(SafeTensorsType, base: Checkpoint)
-        case integers(IntegerQuantization.Part, bits: Int, group: Int)
+        case integers(IntegerQuantization.Part, bits: Int, group: Int, importance: [Float]?)
     }
 
     /// One file.

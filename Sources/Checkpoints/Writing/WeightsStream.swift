@@ -40,8 +40,8 @@ struct WeightsStream<Provider: TensorProvider> {
                 let writer = try DeltaWriter(item.source.name, type, base: base, into: file, path: path)
                 try forEachBlock(of: item, type, progress) { bytes throws(CheckpointError) in try writer.append(bytes) }
                 try writer.finish()
-            case .integers(let part, let bits, let group):
-                let encoder = IntegerEncoder(item.source, part, bits: bits, group: group, path: path)
+            case .integers(let part, let bits, let group, let importance):
+                let encoder = IntegerEncoder(item.source, part, bits: bits, group: group, importance: importance, path: path)
                 if part == .shape {
                     try encoder.appendShape(to: file)
                 } else {

@@ -3,6 +3,7 @@ import Checkpoints
 import Foundation
 import GRPO
 import JSON
+import Qwen2
 import SafeTensors
 
 struct Convert: ParsableCommand {
@@ -44,6 +45,9 @@ struct Convert: ParsableCommand {
     @Option(help: "int4, int8: weights that share a scale; by default what the shapes allow.")
     var groupSize: Int?
 
+    @Option(help: "gguf, int4, int8: a text file; the errors that matter on such text are made small, at the cost of others.")
+    var imatrix: String?
+
     @Option(help: "delta: the checkpoint it starts from, or where a delta's base is now.")
     var base: String?
 
@@ -76,6 +80,8 @@ struct Convert: ParsableCommand {
         try only("--quantize", quantize != nil, for: .gguf)
         try only("--allow-fallback", allowFallback, for: .gguf)
         try only("--group-size", groupSize != nil, for: .int4, .int8)
+        try only("--imatrix", imatrix != nil, for: .gguf, .int4, .int8)
+        if imatrix != nil, mergeAdapter != nil { throw ValidationError("--imatrix and --merge-adapter: merge first, then quantise what came out") }
         try only("--max-shard-size", maxShardSize != nil, for: .safetensors, .packed, .delta, .int8, .int4)
         try only("--dtype", dtype != nil, for: .safetensors, .packed, .delta)
         if to == .delta, base == nil { throw ValidationError("--to delta needs --base, the checkpoint to take the difference from") }
@@ -89,7 +95,8 @@ struct Convert: ParsableCommand {
         let base = try base.map { try Checkpoint(opening: $0, anyModel: true) }
         let opened = try Checkpoint(opening: source, anyModel: to != .gguf, base: to == .delta ? nil : base)
         let checkpoint: any CheckpointView = try mergeAdapter.map { try MergedCheckpoint(opened, adapter: $0) } ?? opened
-        let export = try self.export(of: checkpoint, base: base)
+        let importance = dryRun ? nil : try imatrix.map { try Self.importance(of: opened, on: $0) }
+        let export = try self.export(of: checkpoint, base: base, importance)
         let plan = try export.plan()
         if dryRun { return try PlanReport(plan, from: source, to: destination).print() }
         for substitution in plan.substitutions { Terminal.write("\(PlanReport.line(substitution))\n") }
@@ -118,15 +125,34 @@ struct Convert: ParsableCommand {
         for note in plan.notes { Terminal.write("note: \(note)\n") }
     }
 
-    private func export(of checkpoint: some CheckpointView, base: Checkpoint?) throws -> any CheckpointExport {
+    /// What matters to the model on a text.
+    private static func importance(of checkpoint: Checkpoint, on path: String) throws -> ImportanceMatrix {
+        let text = String(decoding: try BoundedFile.read(path, limit: 64 << 20), as: UTF8.self)
+        Qwen2Model.useThreads()
+        let model = try TextModel(checkpoint)
+        var terminal = Terminal()
+        defer { terminal.clear() }
+        let started = ContinuousClock.now
+        do throws(PromptError) {
+            return try model.importance(ofText: text) { done, total in
+                terminal.update("reading \(path): \(Terminal.progress(done, total, since: started))")
+            }
+        } catch {
+            throw CheckpointError(path: path, message: error.message)
+        }
+    }
+
+    private func export(
+        of checkpoint: some CheckpointView, base: Checkpoint?, _ importance: ImportanceMatrix?
+    ) throws -> any CheckpointExport {
         if to == .gguf, let recipe = GGUFRecipe(quantize ?? "bf16") {
-            return GGUFExport(checkpoint, to: destination, recipe: recipe, allowingFallback: allowFallback)
+            return GGUFExport(checkpoint, to: destination, recipe: recipe, allowingFallback: allowFallback, importance: importance)
         }
         let layout: CheckpointWriter.Layout =
             switch to {
             case .packed: .packed
             case .delta: base.map { .delta($0) } ?? .safetensors
-            case .int8, .int4: .integers(IntegerQuantization(bits: to == .int8 ? 8 : 4, groupSize: groupSize))
+            case .int8, .int4: .integers(IntegerQuantization(bits: to == .int8 ? 8 : 4, groupSize: groupSize, importance: importance))
             case .safetensors, .gguf: .safetensors
             }
         return try DirectoryExport(
