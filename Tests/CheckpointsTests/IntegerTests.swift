@@ -128,6 +128,34 @@ import Testing
         #expect(try floats(read.bytes(of: "a.weight", as: .float32)) == expected { $0 / 8 })
     }
 
+    /// compressed-tensors with zero points: integers packed along a row, zeros along the rows.
+    @Test func asymmetricCompressedTensorsAreRead() throws {
+        let packed = (0..<8).flatMap { output in
+            (0..<2).map { part in (0..<8).reduce(UInt32(0)) { $0 | UInt32(q[part * 8 + $1][output]) << UInt32(4 * $1) } }
+        }
+        let zeros = (0..<2).map { group in (0..<8).reduce(UInt32(0)) { $0 | UInt32(zero[group][$1]) << UInt32(4 * $1) } }
+        let shape = [8, 16].flatMap { number in withUnsafeBytes(of: Int64(number).littleEndian) { Array($0) } }
+        func settings(_ format: String) -> JSONValue {
+            [
+                "quant_method": "compressed-tensors", "format": .string(format),
+                "config_groups": ["group_0": ["weights": ["num_bits": 4, "symmetric": false, "group_size": 8, "strategy": "group"]]],
+            ]
+        }
+        let tensors: [(name: String, type: SafeTensorsType, shape: [Int], bytes: [UInt8])] = [
+            ("a.weight_packed", .i32, [8, 2], words(packed)), ("a.weight_zero_point", .i32, [1, 2], words(zeros)),
+            ("a.weight_scale", .f16, [8, 2], halves((0..<8).flatMap { output in (0..<2).map { scale[$0][output] } })),
+            ("a.weight_shape", .i64, [2], shape),
+        ]
+        try write(tensors, settings("pack-quantized"))
+        let read = try Checkpoint(opening: path)
+        #expect(read.tensors.map { "\($0.name) \($0.shape)" } == ["a.weight [8, 16]"])
+        #expect(try floats(read.bytes(of: "a.weight", as: .float32)) == expected { $0 / 8 })
+        #expect(try floats(read.bytes(of: "a.weight", as: .float32, rows: 3..<5)) == Array(expected { $0 / 8 }[48..<80]))
+        try write(tensors.filter { $0.name != "a.weight_zero_point" }, settings("pack-quantized"))
+        let error = #expect(throws: CheckpointError.self) { try Checkpoint(opening: path) }
+        #expect(error?.description.contains(#"tensor "a.weight_zero_point": is missing"#) == true)
+    }
+
     @Test func brokenPartsAreNamed() throws {
         let settings: JSONValue = ["quant_method": "gptq", "bits": 4]
         func refusal() -> String {

@@ -3,7 +3,7 @@ internal import JSON
 internal import SafeTensors
 
 /// compressed-tensors: `pack-quantized` (integers of 4 or 8 bits, several to an INT32), `int-quantized` (INT8) and `float-quantized` (FP8), each with a scale
-/// a group, a row or a tensor; symmetric.
+/// a group, a row or a tensor. The first may be asymmetric: with a zero point beside each scale.
 enum CompressedTensors {
     static func weights(
         _ parts: QuantizedWeights.Parts, _ settings: JSONValue
@@ -15,13 +15,14 @@ enum CompressedTensors {
         guard groups.count == 1, let weights = groups[0].value["weights"], let bits = weights["num_bits"]?.int else {
             throw failure("expected one group of layers with the settings of its weights in `config_groups`")
         }
-        guard weights["symmetric"]?.bool ?? true else { throw failure("asymmetric weights (with zero points) are not read") }
+        let hasZeros = weights["symmetric"]?.bool == false
         var found: [(name: String, parts: [String], info: TensorInfo, reader: any TensorReader)] = []
         for name in parts.names {
             if name.hasSuffix(".weight_packed") {
                 guard bits == 4 || bits == 8 else { throw failure("\(bits) bits a weight; 4 and 8 are read") }
-                found.append(try packed(String(name.dropLast("_packed".utf8.count)), parts, bits: bits))
+                found.append(try packed(String(name.dropLast("_packed".utf8.count)), parts, bits: bits, hasZeros: hasZeros))
             } else if name.hasSuffix(".weight"), let weight = parts.optional(name), parts.optional(name + "_scale") != nil {
+                guard !hasZeros else { throw failure("asymmetric weights (with zero points) are read of the format pack-quantized only") }
                 found.append(try scaled(name, weight, parts))
             }
         }
@@ -29,7 +30,7 @@ enum CompressedTensors {
     }
 
     private static func packed(
-        _ name: String, _ parts: QuantizedWeights.Parts, bits: Int
+        _ name: String, _ parts: QuantizedWeights.Parts, bits: Int, hasZeros: Bool
     ) throws(CheckpointError) -> (name: String, parts: [String], info: TensorInfo, reader: any TensorReader) {
         let shapePart = try parts.part(name + "_shape", .i64, shape: [2])
         let shape = try shapePart.withAllBytes { bytes in
@@ -45,10 +46,13 @@ enum CompressedTensors {
         guard groups > 0, columns % groups == 0 else {
             throw CheckpointError(path: parts.path, tensor: name + "_scale", message: "has \(groups) scales for rows of \(columns)")
         }
+        // Zero points are packed along the rows, offset as the integers are.
+        let zeros = hasZeros ? try parts.part(name + "_zero_point", .i32, shape: [(rows * bits + 31) / 32, groups]) : nil
         let reader = Packed(
-            name: name, path: parts.path, columns: columns, packed: packed, scale: scale, groups: groups, bits: bits)
+            name: name, path: parts.path, columns: columns, packed: packed, scale: scale, zeros: try zeros?.integers(), groups: groups, bits: bits)
         let info = QuantizedWeights.info(name, rows: rows, columns: columns, storage: "INT\(bits) x \(columns / groups)")
-        return (name, [name + "_packed", name + "_scale", name + "_shape"], info, reader)
+        let used = [name + "_packed", name + "_scale", name + "_shape"] + (hasZeros ? [name + "_zero_point"] : [])
+        return (name, used, info, reader)
     }
 
     private static func scaled(
@@ -72,6 +76,8 @@ enum CompressedTensors {
         let name, path: String
         let columns: Int
         let packed, scale: PlainTensor
+        /// Zero points as they are packed, if the weights are asymmetric.
+        let zeros: [Int32]?
         let groups, bits: Int
 
         func rows(_ rows: Range<Int>, into out: UnsafeMutablePointer<Float>) throws(CheckpointError) {
@@ -82,6 +88,16 @@ enum CompressedTensors {
             try packed.readStored(rows.lowerBound * columns * bits / 32..<rows.upperBound * columns * bits / 32, into: integers)
             guard let q = integers.baseAddress else { return }
             ck_dequantize_groups(out, q.assumingMemoryBound(to: UInt8.self), scales, rows.count, columns, columns / groups, Int32(bits))
+            guard let zeros else { return }
+            let inOne = 32 / bits, mask = Int32(1 << bits - 1), middle = Int32(1 << (bits - 1))
+            for (place, row) in rows.enumerated() {
+                for group in 0..<groups {
+                    let zero = zeros[row / inOne * groups + group] >> Int32(row % inOne * bits) & mask
+                    let shift = Float(middle - zero) * scales[place * groups + group]
+                    let first = place * columns + group * (columns / groups)
+                    for column in first..<first + columns / groups { out[column] += shift }
+                }
+            }
         }
     }
 
