@@ -10,32 +10,27 @@ internal import SafeTensors
     internal import Darwin
 #endif
 
-/// Writes one tensor as differences from the same tensor of a base.
-final class DeltaWriter: BlobWriter {
-    private let file: SafeTensorsWriter
+/// Turns the chunks of a tensor into differences from the same tensor of a base.
+final class DeltaEncoder: ChunkEncoder {
     private let base: Checkpoint
     private let name: String
     private let compressor: Compressor
-    private var chunk: ChunkBuffer
     /// Bytes of an element.
     private let size: Int
     private let original, planes: UnsafeMutableRawBufferPointer
     private var done = 0
-    private var table: [UInt8] = []
 
     /// The most bytes that a blob of that tensor takes.
     static func bound(_ count: Int, _ type: SafeTensorsType) -> Int {
         BlobEntries.chunkCount(count) * (Compressor.bound(BlobEntries.chunk * type.bitCount / 8) + DeltaLayout.tableEntry)
     }
 
-    init(_ name: String, _ type: SafeTensorsType, base: Checkpoint, into file: SafeTensorsWriter, path: String) throws(CheckpointError) {
+    init(_ name: String, _ type: SafeTensorsType, base: Checkpoint, path: String) throws(CheckpointError) {
         size = type.bitCount / 8
-        chunk = ChunkBuffer(elementSize: size)
         let most = BlobEntries.chunk * size
         compressor = try Compressor([(ZSTD_c_compressionLevel, 3)], most: most, path: path)
         self.name = name
         self.base = base
-        self.file = file
         original = .allocate(byteCount: most, alignment: 64)
         planes = .allocate(byteCount: most, alignment: 64)
     }
@@ -45,24 +40,12 @@ final class DeltaWriter: BlobWriter {
         planes.deallocate()
     }
 
-    func append(_ bytes: UnsafeRawBufferPointer) throws(CheckpointError) {
-        try chunk.append(bytes) { full throws(CheckpointError) in try writeChunk(full) }
-    }
-
-    func finish() throws(CheckpointError) {
-        try chunk.finish { rest throws(CheckpointError) in try writeChunk(rest) }
-        try CheckpointError.wrapping { () throws(SafeTensorsError) in
-            try file.append(table)
-            try file.endBlob()
-        }
-    }
-
-    private func writeChunk(_ bytes: UnsafeRawBufferPointer) throws(CheckpointError) {
+    func write(_ bytes: UnsafeRawBufferPointer, to file: SafeTensorsWriter) throws(CheckpointError) -> [UInt8] {
         let count = bytes.count / size
         let old = UnsafeMutableRawBufferPointer(rebasing: original[..<bytes.count])
         try base.readStored(name, elements: done..<done + count, into: old)
         done += count
-        guard let new = bytes.baseAddress, let old = old.baseAddress, let out = planes.baseAddress else { return }
+        guard let new = bytes.baseAddress, let old = old.baseAddress, let out = planes.baseAddress else { return [] }
         let hash = ck_hash(new, bytes.count), baseHash = ck_hash(old, bytes.count)
         var length = 0
         if memcmp(new, old, bytes.count) != 0 {
@@ -73,8 +56,10 @@ final class DeltaWriter: BlobWriter {
             try CheckpointError.wrapping { () throws(SafeTensorsError) in try file.append(frame) }
             length = frame.count
         }
-        withUnsafeBytes(of: UInt32(length).littleEndian) { table.append(contentsOf: $0) }
-        withUnsafeBytes(of: hash.littleEndian) { table.append(contentsOf: $0) }
-        withUnsafeBytes(of: baseHash.littleEndian) { table.append(contentsOf: $0) }
+        var entry: [UInt8] = []
+        entry.append(littleEndian: UInt32(length))
+        entry.append(littleEndian: hash)
+        entry.append(littleEndian: baseHash)
+        return entry
     }
 }

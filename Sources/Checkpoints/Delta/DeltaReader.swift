@@ -2,8 +2,8 @@ internal import CKernels
 internal import SafeTensors
 
 /// Reads the elements of one tensor that is stored as differences from a base. Its blob is untrusted, and so is the base.
-final class DeltaReader: TensorReader {
-    private let blob: Blob
+final class DeltaReader: BlobReader {
+    let blob: Blob
     private let base: Checkpoint
     private let chunks: [Chunk]
 
@@ -39,16 +39,7 @@ final class DeltaReader: TensorReader {
         }
     }
 
-    func read(_ elements: Range<Int>, as type: ElementType, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
-        try blob.read(elements, as: type, into: buffer, decode: decode)
-    }
-
-    func readStored(_ elements: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
-        try blob.readStored(elements, into: buffer, decode: decode)
-    }
-
-    /// The elements of one chunk, into a buffer of their size.
-    private func decode(_ index: Int, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+    func decode(_ index: Int, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
         let chunk = chunks[index], size = blob.elementSize, count = buffer.count / size
         let original = UnsafeMutableRawBufferPointer.allocate(byteCount: buffer.count, alignment: 64)
         defer { original.deallocate() }

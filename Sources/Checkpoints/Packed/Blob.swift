@@ -120,3 +120,21 @@ struct Blob: Sendable {
         }
     }
 }
+
+/// A tensor kept as a blob.
+protocol BlobReader: TensorReader {
+    var blob: Blob { get }
+
+    /// The elements of one chunk, into a buffer of their size.
+    func decode(_ index: Int, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError)
+}
+
+extension BlobReader {
+    func read(_ elements: Range<Int>, as type: ElementType, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+        try blob.read(elements, as: type, into: buffer, decode: decode)
+    }
+
+    func readStored(_ elements: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+        try blob.readStored(elements, into: buffer, decode: decode)
+    }
+}

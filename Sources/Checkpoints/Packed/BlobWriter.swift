@@ -1,10 +1,50 @@
 internal import CZstd
 internal import SafeTensors
 
-/// Writes one tensor as a blob: `append` its elements in pieces of any length, then `finish`.
-protocol BlobWriter {
-    func append(_ bytes: UnsafeRawBufferPointer) throws(CheckpointError)
-    func finish() throws(CheckpointError)
+/// Writes one tensor as a blob: `append` its elements in pieces of any length, then `finish`. Keeps one chunk in memory.
+struct BlobWriter: ~Copyable {
+    private let encoder: any ChunkEncoder
+    private let file: SafeTensorsWriter
+    private var chunk: ChunkBuffer
+    private var table: [UInt8] = []
+
+    /// A writer of elements of that type.
+    init(_ encoder: any ChunkEncoder, _ type: SafeTensorsType, into file: SafeTensorsWriter) {
+        self.encoder = encoder
+        self.file = file
+        chunk = ChunkBuffer(elementSize: type.bitCount / 8)
+    }
+
+    mutating func append(_ bytes: UnsafeRawBufferPointer) throws(CheckpointError) {
+        let (encoder, file) = (encoder, file)
+        var entries: [UInt8] = []
+        try chunk.append(bytes) { full throws(CheckpointError) in entries += try encoder.write(full, to: file) }
+        table += entries
+    }
+
+    mutating func finish() throws(CheckpointError) {
+        let (encoder, file) = (encoder, file)
+        var entries: [UInt8] = []
+        try chunk.finish { rest throws(CheckpointError) in entries += try encoder.write(rest, to: file) }
+        table += entries
+        try CheckpointError.wrapping { () throws(SafeTensorsError) in
+            try file.append(table)
+            try file.endBlob()
+        }
+    }
+}
+
+/// Turns the chunks of one tensor, one after the other, into parts of a blob.
+protocol ChunkEncoder: AnyObject {
+    /// Writes what becomes of a chunk and gives its entry of the blob's table.
+    func write(_ chunk: UnsafeRawBufferPointer, to file: SafeTensorsWriter) throws(CheckpointError) -> [UInt8]
+}
+
+extension [UInt8] {
+    /// Adds the bytes of a number.
+    mutating func append(littleEndian number: some FixedWidthInteger) {
+        Swift.withUnsafeBytes(of: number.littleEndian) { append(contentsOf: $0) }
+    }
 }
 
 /// Collects elements until a chunk is full.

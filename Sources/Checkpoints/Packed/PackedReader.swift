@@ -3,8 +3,8 @@ internal import CZstd
 internal import SafeTensors
 
 /// Reads the elements of one packed tensor. Its blob is untrusted: every size is checked before anything is allocated or decoded.
-final class PackedReader: TensorReader {
-    private let blob: Blob
+final class PackedReader: BlobReader {
+    let blob: Blob
     private let chunks: [Chunk]
     private let size: Int
 
@@ -42,16 +42,7 @@ final class PackedReader: TensorReader {
         }
     }
 
-    func read(_ elements: Range<Int>, as type: ElementType, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
-        try blob.read(elements, as: type, into: buffer, decode: decode)
-    }
-
-    func readStored(_ elements: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
-        try blob.readStored(elements, into: buffer, decode: decode)
-    }
-
-    /// The elements of one chunk, into a buffer of their size.
-    private func decode(_ index: Int, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+    func decode(_ index: Int, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
         let chunk = chunks[index], count = buffer.count / size
         try blob.withCopy(of: chunk.frame.lowerBound..<chunk.rest.upperBound) { bytes throws(CheckpointError) in
             let frame = UnsafeRawBufferPointer(rebasing: bytes[..<chunk.frame.count])

@@ -126,7 +126,7 @@ struct WeightsPlan {
         let stored = try storedType(of: info, type, path)
         guard BlobEntries.holds(stored) else { return try plain(info, type, path) }
         return Item(
-            source: info, target: .init(blob: info.name, atMost: PackedWriter.bound(info.count, stored)), storing: .packed(stored),
+            source: info, target: .init(blob: info.name, atMost: PackedEncoder.bound(info.count, stored)), storing: .packed(stored),
             sourceBytes: info.count * stored.bitCount / 8)
     }
 
@@ -135,7 +135,7 @@ struct WeightsPlan {
         guard BlobEntries.holds(stored), let original = base.tensor(named: info.name), original.shape == info.shape, original.storedType == stored
         else { return try packed(info, type, path) }
         return Item(
-            source: info, target: .init(blob: info.name, atMost: DeltaWriter.bound(info.count, stored)), storing: .delta(stored, base: base),
+            source: info, target: .init(blob: info.name, atMost: DeltaEncoder.bound(info.count, stored)), storing: .delta(stored, base: base),
             sourceBytes: info.count * stored.bitCount / 8)
     }
 

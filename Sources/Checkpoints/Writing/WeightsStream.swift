@@ -33,13 +33,9 @@ struct WeightsStream<Provider: TensorProvider> {
             case .plain(let type):
                 try forEachBlock(of: item, type, progress) { bytes throws(CheckpointError) in try Self.append(bytes, to: file) }
             case .packed(let type):
-                let packer = try PackedWriter(type, into: file, path: path)
-                try forEachBlock(of: item, type, progress) { bytes throws(CheckpointError) in try packer.append(bytes) }
-                try packer.finish()
+                try write(item, type, by: PackedEncoder(type, path: path), to: file, progress)
             case .delta(let type, let base):
-                let writer = try DeltaWriter(item.source.name, type, base: base, into: file, path: path)
-                try forEachBlock(of: item, type, progress) { bytes throws(CheckpointError) in try writer.append(bytes) }
-                try writer.finish()
+                try write(item, type, by: DeltaEncoder(item.source.name, type, base: base, path: path), to: file, progress)
             case .integers(let part, let bits, let group, let importance):
                 let encoder = IntegerEncoder(item.source, part, bits: bits, group: group, importance: importance, path: path)
                 if part == .shape {
@@ -50,6 +46,15 @@ struct WeightsStream<Provider: TensorProvider> {
             }
         }
         try CheckpointError.wrapping { () throws(SafeTensorsError) in try file.finish() }
+    }
+
+    /// Writes one tensor as a blob.
+    private mutating func write(
+        _ item: WeightsPlan.Item, _ type: SafeTensorsType, by encoder: any ChunkEncoder, to file: SafeTensorsWriter, _ progress: (Int, Int) -> Void
+    ) throws(CheckpointError) {
+        var blob = BlobWriter(encoder, type, into: file)
+        try forEachBlock(of: item, type, progress) { bytes throws(CheckpointError) in try blob.append(bytes) }
+        try blob.finish()
     }
 
     /// Refuses the whole when numbers did not fit.
