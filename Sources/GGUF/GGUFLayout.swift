@@ -8,6 +8,7 @@ public struct GGUFLayout: Sendable {
         case bool(Bool)
         case string(String)
         case int32s([Int32])
+        case float32s([Float])
         case strings([String])
     }
 
@@ -107,6 +108,11 @@ public struct GGUFLayout: Sendable {
             type(.int32)
             append(UInt64(numbers.count), to: &out)
             for number in numbers { append(number, to: &out) }
+        case .float32s(let numbers):
+            type(.array)
+            type(.float32)
+            append(UInt64(numbers.count), to: &out)
+            for number in numbers { append(number.bitPattern, to: &out) }
         case .strings(let texts):
             type(.array)
             type(.string)

@@ -213,6 +213,50 @@ import Testing
         #expect(error?.message.contains("'longrope' cannot be written") == true)
     }
 
+    /// A tokenizer with byte fallback: merges become scores, and scores merges.
+    @Test(arguments: [true, false]) func sentencePieceGoesBothWays(_ addsPrefixSpace: Bool) throws {
+        _ = try model("llama")
+        let names = ["<unk>", "<s>", "</s>", "<0x0A>", "▁", "a", "b", "▁a", "ab", "▁ab"]
+        func tokenizer(_ merges: JSONValue) throws -> Checkpoint {
+            let bos: JSONValue = [["SpecialToken": ["id": "<s>", "type_id": 0]], ["Sequence": ["id": "A", "type_id": 0]]]
+            let members: [(key: String, value: JSONValue)] = [
+                (
+                    "added_tokens",
+                    .array(names.prefix(3).enumerated().map { ["id": .integer(Int64($0)), "content": .string($1), "special": true] })
+                ), ("post_processor", ["type": "TemplateProcessing", "single": bos]),
+                (
+                    "model",
+                    [
+                        "type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": true, "merges": merges,
+                        "vocab": .object(JSONObject(names.enumerated().map { ($1, .integer(Int64($0))) })),
+                    ]
+                ),
+            ]
+            let json = JSONValue.object(JSONObject(GGUFSentencePiece.members(addsPrefixSpace: addsPrefixSpace) + members))
+            try directory.write(Array(json.serialized().utf8), to: "model/tokenizer.json")
+            let settings: JSONValue = ["bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"]
+            try directory.write(Array(settings.serialized().utf8), to: "model/tokenizer_config.json")
+            return try Checkpoint(opening: directory.path + "/model")
+        }
+        let merges: JSONValue = [["▁", "a"], ["a", "b"], ["▁a", "b"], ["▁", "ab"]]
+        let read = try export(tokenizer(merges), "f32")
+        let file = try GGUFFile(opening: path)
+        #expect(file["tokenizer.ggml.model"]?.string == "llama" && file["tokenizer.ggml.add_bos_token"]?.bool == true)
+        #expect(file["tokenizer.ggml.token_type"]?.array?.integers?.prefix(10) == [2, 3, 3, 6, 1, 1, 1, 1, 1, 1])
+        #expect(file["tokenizer.ggml.scores"]?.array?.floats?[7...9].map { -$0 } == [0, 1, 2])
+        let json = try JSONValue.parse(try #require(try read.companion("tokenizer.json")), source: "tokenizer.json")
+        #expect(json["model"]?["merges"] == merges)
+        #expect(json["model"]?["vocab"]?.object?.members.map(\.key) == names && json["model"]?["unk_token"]?.string == "<unk>")
+        #expect(json["model"]?["byte_fallback"]?.bool == true && json["added_tokens"]?.array?.count == 3)
+        #expect(GGUFSentencePiece.addsPrefixSpace(json) == addsPrefixSpace)
+        #expect(json["post_processor"]?["single"]?.array?.first?["SpecialToken"]?["id"]?.string == "<s>")
+        let settings = try JSONValue.parse(try #require(try read.companion("tokenizer_config.json")), source: "tokenizer_config.json")
+        #expect(settings["unk_token"]?.string == "<unk>" && settings["bos_token"]?.string == "<s>")
+        // An order of merges that no scores give.
+        let error = #expect(throws: CheckpointError.self) { try export(tokenizer([["▁", "a"], ["a", "b"], ["▁a", "b"]]), "f32") }
+        #expect(error?.message.contains("no scores of tokens give the order of its merges") == true)
+    }
+
     @Test func whatHasNoPlaceIsRefused() throws {
         func refusal(_ source: some CheckpointView) -> String {
             do {
@@ -228,7 +272,7 @@ import Testing
         #expect(refusal(try model { $0["tie_word_embeddings"] = false }).contains("is missing, and config.json does not tie it"))
         _ = try model()
         try directory.write(Array("{}".utf8), to: "model/tokenizer.json")
-        #expect(refusal(try Checkpoint(opening: directory.path + "/model")).contains("not byte-level BPE"))
+        #expect(refusal(try Checkpoint(opening: directory.path + "/model")).contains("the model is not BPE"))
         try FileManager.default.removeItem(atPath: directory.path + "/model/tokenizer.json")
         #expect(refusal(try Checkpoint(opening: directory.path + "/model")).contains("there is no tokenizer.json"))
     }

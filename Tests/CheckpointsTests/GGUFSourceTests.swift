@@ -202,7 +202,7 @@ import Testing
 
     @Test(arguments: [
         ("general.architecture", "mamba", "GGUF files of these architectures are read"), ("general.type", "adapter", "expected 'model'"),
-        ("tokenizer.ggml.model", "llama", "expected 'gpt2'"), ("tokenizer.ggml.pre", "tekken", "these ways to split text are read"),
+        ("tokenizer.ggml.model", "bert", "expected 'gpt2' or 'llama'"), ("tokenizer.ggml.pre", "tekken", "these ways to split text are read"),
         ("qwen2.rope.scaling.type", "longrope", "linear, yarn and none are read"), ("qwen2.block_count", "1", "has type STRING, expected an integer"),
     ]) func stringValues(key: String, value: String, expected: String) throws {
         let found = try refusal { Self.replace(&$0, key) { $0.key(key, value) } }

@@ -24,6 +24,8 @@ struct GGUFMetadata: Sendable {
     func optionalBool(_ key: String) throws(CheckpointError) -> Bool? { try value(key, "a BOOL", \.bool) }
     func optionalIntegers(_ key: String) throws(CheckpointError) -> [Int]? { try value(key, "an array of integers") { $0.array?.integers } }
 
+    func optionalFloats(_ key: String) throws(CheckpointError) -> [Float]? { try value(key, "an array of FLOAT32") { $0.array?.floats } }
+
     func string(_ key: String) throws(CheckpointError) -> String { try required(key, optionalString(key)) }
     func float(_ key: String) throws(CheckpointError) -> Float { try required(key, optionalFloat(key)) }
     func strings(_ key: String) throws(CheckpointError) -> GGUFArray {

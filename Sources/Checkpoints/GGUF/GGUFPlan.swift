@@ -57,7 +57,7 @@ struct GGUFPlan {
             tensors: tensors.map { .init(name: $0.name, shape: $0.shape, storage: $0.type.name, byteCount: $0.byteCount) })
         summary = ExportPlan(
             files: [file], otherBytes: 0, isBound: false, substitutions: substitutions,
-            notes: model.notes + ["tokenizer: byte-level BPE, split as '\(tokenizer.splitting)'\(tied ? "; the head is the embedding" : "")"])
+            notes: model.notes + ["tokenizer: \(tokenizer.splitting)\(tied ? "; the head is the embedding" : "")"])
     }
 
     /// Throws when a tensor would not have the type that was asked for.

@@ -82,7 +82,8 @@ struct GGUFPreTokenizer {
         ]
     }
 
-    private static func template(_ bos: (id: Int, content: String)) -> JSONValue {
+    /// A post-processor that puts a token before every text.
+    static func template(_ bos: (id: Int, content: String)) -> JSONValue {
         let special: JSONValue = ["SpecialToken": ["id": .string(bos.content), "type_id": 0]]
         let pair: [JSONValue] = [special, ["Sequence": ["id": "A", "type_id": 0]], ["SpecialToken": ["id": .string(bos.content), "type_id": 1]]]
         return [

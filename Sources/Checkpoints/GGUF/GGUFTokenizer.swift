@@ -10,7 +10,9 @@ struct GGUFTokenizer {
     private let vocabularySize: Int
     private let added: [AddedToken]
     private let eos: Int?
-    private let splitting: GGUFPreTokenizer
+    private let kind: Kind
+    /// What stands for a character without a token.
+    private let unknown: String?
     /// The token that is put before every text.
     private let leading: (id: Int, content: String)?
 
@@ -28,8 +30,13 @@ struct GGUFTokenizer {
         }
     }
 
+    private enum Kind {
+        case byteLevel(GGUFPreTokenizer)
+        case sentencePiece(addsPrefixSpace: Bool)
+    }
+
     /// llama.cpp's numbers for the types of tokens.
-    private enum TokenType { static let normal = 1, control = 3, userDefined = 4, unused = 5 }
+    enum TokenType { static let normal = 1, unknown = 2, control = 3, userDefined = 4, unused = 5, byte = 6 }
 
     /// Control tokens to llama.cpp, which stops at some of them; ordinary added tokens to Hugging Face, which shows them when it decodes.
     private static let notSpecial: Set = ["<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>"]
@@ -37,15 +44,7 @@ struct GGUFTokenizer {
     /// What `companion` gives for this file; checks the little that decides it.
     static func companionNames(_ metadata: GGUFMetadata, vocabularySize: Int) throws(CheckpointError) -> [String] {
         guard let model = try metadata.optionalString("tokenizer.ggml.model"), model != "none", model != "no_vocab" else { return [] }
-        guard model == "gpt2" else {
-            throw metadata.failure(
-                "tokenizer.ggml.model", "is '\(model.prefix(40))', expected 'gpt2': only byte-level BPE tokenizers are read from GGUF files")
-        }
-        let splitting = try metadata.string("tokenizer.ggml.pre")
-        guard GGUFPreTokenizer(named: splitting) != nil else {
-            let known = GGUFPreTokenizer.all.map(\.name).joined(separator: ", ")
-            throw metadata.failure("tokenizer.ggml.pre", "is '\(splitting.prefix(40))'; these ways to split text are read: \(known)")
-        }
+        _ = try kind(metadata, model)
         let count = try metadata.strings("tokenizer.ggml.tokens").count
         guard count <= vocabularySize else {
             throw metadata.failure("tokenizer.ggml.tokens", "has \(count) tokens, but the embedding has only \(vocabularySize) rows")
@@ -60,6 +59,26 @@ struct GGUFTokenizer {
         return ["tokenizer.json", "tokenizer_config.json", "generation_config.json"] + (hasTemplate ? ["chat_template.jinja"] : [])
     }
 
+    private static func kind(_ metadata: GGUFMetadata, _ model: String) throws(CheckpointError) -> Kind {
+        if model == "llama" {
+            guard try metadata.optionalBool("tokenizer.ggml.remove_extra_whitespaces") != true else {
+                throw metadata.failure("tokenizer.ggml.remove_extra_whitespaces", "is true, which is not supported")
+            }
+            return .sentencePiece(addsPrefixSpace: try metadata.optionalBool("tokenizer.ggml.add_space_prefix") ?? true)
+        }
+        guard model == "gpt2" else {
+            throw metadata.failure(
+                "tokenizer.ggml.model",
+                "is '\(model.prefix(40))', expected 'gpt2' or 'llama': byte-level and SentencePiece BPE tokenizers are read from GGUF files")
+        }
+        let name = try metadata.string("tokenizer.ggml.pre")
+        guard let splitting = GGUFPreTokenizer(named: name) else {
+            let known = GGUFPreTokenizer.all.map(\.name).joined(separator: ", ")
+            throw metadata.failure("tokenizer.ggml.pre", "is '\(name.prefix(40))'; these ways to split text are read: \(known)")
+        }
+        return .byteLevel(splitting)
+    }
+
     init(_ metadata: GGUFMetadata) throws(CheckpointError) {
         self.metadata = metadata
         let key = "tokenizer.ggml.tokens", typeKey = "tokenizer.ggml.token_type"
@@ -67,13 +86,23 @@ struct GGUFTokenizer {
         guard let types = try metadata.optionalIntegers(typeKey) else {
             throw metadata.failure(typeKey, "is missing; without it added tokens cannot be told from the vocabulary")
         }
+        let kind = try Self.kind(metadata, try metadata.string("tokenizer.ggml.model"))
+        var isSentencePiece = false
+        if case .sentencePiece = kind { isSentencePiece = true }
         guard types.count == tokens.count else { throw metadata.failure(typeKey, "has \(types.count) entries for \(tokens.count) tokens") }
         var added: [AddedToken] = []
         var vocabularySize = 0
+        var unknown: String?
         try tokens.forEachString { (id, bytes) throws(CheckpointError) in
             switch types[id] {
             case TokenType.normal: vocabularySize = id + 1
             case TokenType.unused: break
+            case TokenType.byte where isSentencePiece: vocabularySize = id + 1
+            case TokenType.unknown where isSentencePiece:
+                vocabularySize = id + 1
+                let content = try Self.text(bytes, id, key, metadata)
+                added.append(AddedToken(id: id, content: content, special: true))
+                unknown = content
             case TokenType.control, TokenType.userDefined:
                 let content = try Self.text(bytes, id, key, metadata)
                 guard !content.utf8.isEmpty else { throw metadata.failure(key, "the added token \(id) is empty") }
@@ -88,9 +117,10 @@ struct GGUFTokenizer {
         }
         self.added = added
         self.vocabularySize = vocabularySize
-        splitting = GGUFPreTokenizer(named: try metadata.string("tokenizer.ggml.pre")) ?? GGUFPreTokenizer.all[0]
+        self.kind = kind
+        self.unknown = unknown
         var leading: (id: Int, content: String)?
-        if try metadata.optionalBool("tokenizer.ggml.add_bos_token") == true {
+        if try metadata.optionalBool("tokenizer.ggml.add_bos_token") ?? isSentencePiece {
             let bos = try metadata.optionalInteger("tokenizer.ggml.bos_token_id")
             guard let token = added.first(where: { $0.id == bos }) else {
                 throw metadata.failure("tokenizer.ggml.add_bos_token", "is true, but bos_token_id is not one of the added tokens")
@@ -112,17 +142,29 @@ struct GGUFTokenizer {
     /// tokenizer.json, as the family's own.
     var json: JSONValue {
         get throws(CheckpointError) {
-            let model: JSONValue = [
-                "type": "BPE", "dropout": nil, "unk_token": nil, "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": false,
-                "byte_fallback": false, "ignore_merges": .bool(splitting.ignoresMerges),
-                "vocab": .object(try vocabulary()),
-                "merges": .array(try merges()),
-            ]
+            let members: [(key: String, value: JSONValue)], model: JSONValue
+            switch kind {
+            case .byteLevel(let splitting):
+                members = splitting.members(bos: leading)
+                model = [
+                    "type": "BPE", "dropout": nil, "unk_token": nil, "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": false,
+                    "byte_fallback": false, "ignore_merges": .bool(splitting.ignoresMerges), "vocab": .object(try vocabulary()),
+                    "merges": .array(try merges()),
+                ]
+            case .sentencePiece(let addsPrefixSpace):
+                let processor = leading.map(GGUFPreTokenizer.template) ?? .null
+                members = GGUFSentencePiece.members(addsPrefixSpace: addsPrefixSpace) + [("post_processor", processor)]
+                model = [
+                    "type": "BPE", "dropout": nil, "unk_token": unknown.map { .string($0) } ?? .null, "continuing_subword_prefix": nil,
+                    "end_of_word_suffix": nil, "fuse_unk": true, "byte_fallback": true, "ignore_merges": false, "vocab": .object(try vocabulary()),
+                    "merges": .array(try mergesByScore()),
+                ]
+            }
             let added = added.map { JSONValue.object(JSONObject([("id", .integer(Int64($0.id)))] + $0.members)) }
             let head: [(key: String, value: JSONValue)] = [
                 ("version", "1.0"), ("truncation", nil), ("padding", nil), ("added_tokens", .array(added)),
             ]
-            return .object(JSONObject(head + splitting.members(bos: leading) + [("model", model)]))
+            return .object(JSONObject(head + members + [("model", model)]))
         }
     }
 
@@ -155,6 +197,23 @@ struct GGUFTokenizer {
         return merges
     }
 
+    /// The merges that a SentencePiece tokenizer's scores tell, as pairs.
+    private func mergesByScore() throws(CheckpointError) -> [JSONValue] {
+        let key = "tokenizer.ggml.scores"
+        let texts = try metadata.strings("tokenizer.ggml.tokens"), types = try metadata.optionalIntegers("tokenizer.ggml.token_type") ?? []
+        guard let scores = try metadata.optionalFloats(key), scores.count == texts.count, scores.allSatisfy(\.isFinite) else {
+            throw metadata.failure(key, "is missing, or does not have a finite number for each of the \(texts.count) tokens")
+        }
+        var tokens: [[UInt8]?] = []
+        texts.forEachString { id, bytes in tokens.append(types[id] == TokenType.normal ? Array(bytes) : nil) }
+        guard let merges = GGUFSentencePiece.merges(tokens, scores: scores) else {
+            throw metadata.failure("tokenizer.ggml.tokens", "has tokens that are too long for a SentencePiece vocabulary")
+        }
+        // The vocabulary has been read as UTF-8, and its tokens are cut between characters.
+        func text(_ id: Int) -> JSONValue { .string(String(decoding: tokens[id] ?? [], as: UTF8.self)) }
+        return merges.map { .array([text($0.left), text($0.right)]) }
+    }
+
     // MARK: tokenizer_config.json
 
     /// tokenizer_config.json; the template is a file of its own.
@@ -171,9 +230,13 @@ struct GGUFTokenizer {
                 "eos_token": text(of: eos), "errors": "replace",
                 "model_max_length": .integer(Int64(try metadata.count("\(try metadata.string("general.architecture")).context_length"))),
                 "pad_token": text(of: padding), "split_special_tokens": false,
-                "tokenizer_class": splitting.name == "qwen2" ? "Qwen2Tokenizer" : "PreTrainedTokenizerFast", "unk_token": nil,
+                "tokenizer_class": .string(tokenizerClass), "unk_token": unknown.map { .string($0) } ?? .null,
             ]
         }
+    }
+
+    private var tokenizerClass: String {
+        if case .byteLevel(let splitting) = kind, splitting.name == "qwen2" { "Qwen2Tokenizer" } else { "PreTrainedTokenizerFast" }
     }
 
     private func text(of id: Int?) -> JSONValue {

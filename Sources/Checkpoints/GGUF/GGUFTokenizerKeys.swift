@@ -4,7 +4,7 @@ internal import JSON
 /// A tokenizer.json as the metadata of a GGUF file: the other direction of `GGUFTokenizer`.
 struct GGUFTokenizerKeys {
     let keys: [(key: String, value: GGUFLayout.Value)]
-    /// The way of splitting, for people.
+    /// What kind of tokenizer it is, for people.
     let splitting: String
 
     /// Control tokens to llama.cpp by their looks, though Hugging Face does not call them special.
@@ -19,13 +19,10 @@ struct GGUFTokenizerKeys {
             throw CheckpointError(path: source.path, message: "there is no tokenizer.json, which a GGUF file has to carry")
         }
         let model = tokenizer["model"]
-        guard model?["type"]?.string == "BPE", model?["byte_fallback"]?.bool != true else {
-            throw failure("the model is not byte-level BPE, which is the only kind written to GGUF files")
+        guard model?["type"]?.string == "BPE" else {
+            throw failure("the model is not BPE, byte-level or of SentencePiece's kind, which is what is written to GGUF files")
         }
-        guard let splitting = GGUFPreTokenizer(tokenizer) else {
-            let known = GGUFPreTokenizer.all.map(\.name).joined(separator: ", ")
-            throw failure("the pre-tokenizer is none that llama.cpp has a name for here (\(known)): the file would give other tokens there")
-        }
+        let isSentencePiece = model?["byte_fallback"]?.bool == true
         var tokens = [String?](repeating: nil, count: vocabularySize)
         var types = [Int32](repeating: 5, count: vocabularySize)  // unused
         func put(_ content: String, _ id: Int?, _ type: Int32) throws(CheckpointError) {
@@ -43,13 +40,38 @@ struct GGUFTokenizerKeys {
             guard let content = token["content"]?.string, !content.utf8.isEmpty else { throw failure("an added token has no content") }
             try put(content, token["id"]?.int, token["special"]?.bool == true || Self.control.contains(content) ? 3 : 4)
         }
+        if isSentencePiece {
+            for id in 0..<vocabularySize {
+                guard let content = tokens[id], types[id] == 1 else { continue }
+                if content.utf8.count == 6, content.utf8.starts(with: "<0x".utf8), content.utf8.last == UInt8(ascii: ">") { types[id] = 6 }
+            }
+            let unknown = model?["unk_token"]?.string
+            if let unknown, let id = tokens.firstIndex(where: { $0?.utf8.elementsEqual(unknown.utf8) == true }) { types[id] = 2 }
+        }
         let ids = Dictionary(
             tokens.enumerated().compactMap { id, token in token.map { (Array($0.utf8), id) } }, uniquingKeysWith: { first, _ in first })
         var keys: [(key: String, value: GGUFLayout.Value)] = [
-            ("tokenizer.ggml.model", .string("gpt2")), ("tokenizer.ggml.pre", .string(splitting.name)),
             ("tokenizer.ggml.tokens", .strings(tokens.enumerated().map { $1 ?? "[PAD\($0)]" })), ("tokenizer.ggml.token_type", .int32s(types)),
-            ("tokenizer.ggml.merges", .strings(try Self.merges(model, failure))),
         ]
+        if isSentencePiece {
+            guard let addsPrefixSpace = GGUFSentencePiece.addsPrefixSpace(tokenizer) else {
+                throw failure("spaces are not treated as llama.cpp treats them for SentencePiece tokenizers: the file would give other tokens there")
+            }
+            let scores = try Self.scores(tokens, types, try Self.merges(model, failure), ids, failure)
+            keys =
+                [("tokenizer.ggml.model", .string("llama")), ("tokenizer.ggml.pre", .string("default"))] + keys
+                + [("tokenizer.ggml.scores", .float32s(scores)), ("tokenizer.ggml.add_space_prefix", .bool(addsPrefixSpace))]
+            splitting = "SentencePiece BPE"
+        } else {
+            guard let known = GGUFPreTokenizer(tokenizer) else {
+                let known = GGUFPreTokenizer.all.map(\.name).joined(separator: ", ")
+                throw failure("the pre-tokenizer is none that llama.cpp has a name for here (\(known)): the file would give other tokens there")
+            }
+            keys =
+                [("tokenizer.ggml.model", .string("gpt2")), ("tokenizer.ggml.pre", .string(known.name))] + keys
+                + [("tokenizer.ggml.merges", .strings(try Self.merges(model, failure)))]
+            splitting = "byte-level BPE, split as '\(known.name)'"
+        }
         let settings = try Self.json("tokenizer_config.json", source)
         for (key, setting, configKey) in [
             ("eos", "eos_token", "eos_token_id"), ("padding", "pad_token", "pad_token_id"), ("bos", "bos_token", "bos_token_id"),
@@ -62,7 +84,6 @@ struct GGUFTokenizerKeys {
         keys.append(("tokenizer.ggml.add_bos_token", .bool(leads)))
         if let template = try Self.chatTemplate(source, settings) { keys.append(("tokenizer.chat_template", .string(template))) }
         self.keys = keys
-        self.splitting = splitting.name
     }
 
     private static func json(_ name: String, _ source: some CheckpointView) throws(CheckpointError) -> JSONValue? {
@@ -83,6 +104,25 @@ struct GGUFTokenizerKeys {
             merges.append(text)
         }
         return merges
+    }
+
+    /// Scores that make the merges again.
+    private static func scores(
+        _ tokens: [String?], _ types: [Int32], _ merges: [String], _ ids: [[UInt8]: Int], _ failure: (String) -> CheckpointError
+    ) throws(CheckpointError) -> [Float] {
+        var known: [GGUFSentencePiece.Merge] = []
+        for merge in merges {
+            let parts = Array(merge.utf8).split(separator: UInt8(ascii: " ")).map(Array.init)
+            guard parts.count == 2, let left = ids[parts[0]], let right = ids[parts[1]], let made = ids[parts[0] + parts[1]] else {
+                throw failure("the merge \(shown(merge)) is not of two tokens to a third")
+            }
+            known.append((left, right, made))
+        }
+        let normal = zip(tokens, types).map { $1 == 1 ? $0.map { Array($0.utf8) } : nil }
+        guard let scores = GGUFSentencePiece.scores(normal, merges: known) else {
+            throw failure("no scores of tokens give the order of its merges, which is all that a GGUF file keeps of a tokenizer with byte fallback")
+        }
+        return scores
     }
 
     /// Whether the first token is put before every text: the post-processor's template says so, or the configuration.
