@@ -44,6 +44,9 @@ public final class Checkpoint: TensorProvider, Sendable {
     /// The files beside the weights that make a checkpoint usable (tokenizer.json and the like), those that are there.
     public var companionNames: [String] { source.companionNames }
 
+    /// What is odd about it and does not hinder, a line each.
+    public var warnings: [String] { source.warnings }
+
     /// The tensor of that name (compared by its UTF-8 bytes). O(log n).
     public func tensor(named name: String) -> TensorInfo? { source.tensors.tensor(named: name) }
 

@@ -9,6 +9,8 @@ protocol CheckpointSource: Sendable {
     var tensors: [TensorInfo] { get }
     /// The companions that are there, in the order of `CheckpointFormat.companionNames`.
     var companionNames: [String] { get }
+    /// What is odd about it and does not hinder, a line each.
+    var warnings: [String] { get }
 
     /// As `TensorProvider.read`; the tensor is one of `tensors`, the rows lie within it and the buffer has their size.
     func read(_ tensor: TensorInfo, rows: Range<Int>, as type: ElementType, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError)
@@ -24,6 +26,8 @@ protocol CheckpointSource: Sendable {
 }
 
 extension CheckpointSource {
+    var warnings: [String] { [] }
+
     func readBlocks(_ tensor: TensorInfo, rows: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
         throw CheckpointError(path: tensor.name, message: "does not consist of blocks")
     }

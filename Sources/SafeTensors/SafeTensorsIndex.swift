@@ -6,6 +6,8 @@ public struct SafeTensorsIndex: Sendable {
     public let path: String
     /// The files it names, sorted; each a plain name in the index's own directory.
     public let shards: [String]
+    /// The bytes of all tensors, as `metadata.total_size` says; nil when it does not say. Nobody needs it, and some programs write it wrongly.
+    public let totalSize: Int?
     private let weightMap: [(key: String, shard: String)]
 
     /// Reads an index of at most 10 MiB. Every file it names must be a plain `.safetensors` name: no directory, no drive, no hidden file.
@@ -31,6 +33,7 @@ public struct SafeTensorsIndex: Sendable {
         }
         guard !weightMap.isEmpty else { throw SafeTensorsError(path: path, message: "weight_map is empty") }
         self.path = path
+        totalSize = index["metadata"]?["total_size"]?.int
         self.weightMap = weightMap.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
         self.shards = Set(weightMap.map { Array($0.shard.utf8) }).sorted { $0.lexicographicallyPrecedes($1) }.map {
             String(decoding: $0, as: UTF8.self)

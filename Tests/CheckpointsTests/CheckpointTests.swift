@@ -125,12 +125,19 @@ import Testing
         try FileManager.default.removeItem(atPath: path + "/model.safetensors")
         let sharded = try Checkpoint(opening: path)
         #expect(sharded.tensors == plain.tensors)
+        let bytes = plain.tensors.reduce(0) { $0 + $1.count * 2 }
+        #expect(sharded.warnings == ["model.safetensors.index.json: total_size is 1, but the tensors have \(bytes) bytes"])
         for tensor in plain.tensors {
             #expect(try sharded.bytes(of: tensor.name, as: .bfloat16) == plain.bytes(of: tensor.name, as: .bfloat16))
         }
         // Writing one file into the same directory takes the index away.
         try CheckpointWriter(config: config, companions: [], type: .bfloat16, layout: .safetensors).write(into: path, from: sharded)
         #expect(!directory.names(in: "model").contains("model.safetensors.index.json"))
+        for layout in [CheckpointWriter.Layout.safetensors, .packed] {
+            let writer = CheckpointWriter(config: config, companions: [], type: .bfloat16, layout: layout, maxShardSize: 100)
+            try writer.create(directory.path + "/shards", from: plain, overwrite: true)
+            #expect(try Checkpoint(opening: directory.path + "/shards").warnings.isEmpty)
+        }
         #expect(try Checkpoint(opening: path).tensors == plain.tensors)
     }
 

@@ -16,6 +16,7 @@ struct HuggingFaceSource: CheckpointSource {
     let config: JSONValue
     let tensors: [TensorInfo]
     let companionNames: [String]
+    let warnings: [String]
     private let path: String
     /// What reads each of `tensors`.
     private let readers: [any TensorReader]
@@ -33,7 +34,8 @@ struct HuggingFaceSource: CheckpointSource {
     init(file path: String, base: Checkpoint?, allowingDelta: Bool) throws(CheckpointError) {
         do {
             let file = try SafeTensorsFile(opening: path)
-            try self.init(path, config: .object(JSONObject()), companionNames: [], files: [file], base: base, allowingDelta: allowingDelta)
+            try self.init(
+                path, config: .object(JSONObject()), companionNames: [], files: [file], totalSize: nil, base: base, allowingDelta: allowingDelta)
         } catch {
             throw CheckpointError(wrapping: error, path: path)
         }
@@ -49,15 +51,17 @@ struct HuggingFaceSource: CheckpointSource {
             }
             let config = try configPath.map(Self.config) ?? .object(JSONObject())
             let names = try CheckpointFormat.companionNames.filter { try directory.member($0) != nil }
-            let files = try Self.files(of: directory)
-            try self.init(path, config: config, companionNames: names, files: files, base: base, allowingDelta: allowingDelta)
+            let (files, totalSize) = try Self.files(of: directory)
+            try self.init(
+                path, config: config, companionNames: names, files: files, totalSize: totalSize, base: base, allowingDelta: allowingDelta)
         } catch {
             throw CheckpointError(wrapping: error, path: path)
         }
     }
 
     private init(
-        _ path: String, config: JSONValue, companionNames: [String], files: [SafeTensorsFile], base: Checkpoint?, allowingDelta: Bool
+        _ path: String, config: JSONValue, companionNames: [String], files: [SafeTensorsFile], totalSize: Int?, base: Checkpoint?,
+        allowingDelta: Bool
     ) throws {
         let layouts = try files.map { try TensorLayouts(of: $0, base: base, allowingDelta: allowingDelta) }
         let (tensors, config) = try QuantizedWeights.dequantized(layouts.flatMap(\.tensors), config, path: path)
@@ -70,7 +74,13 @@ struct HuggingFaceSource: CheckpointSource {
         self.companionNames = companionNames
         self.tensors = found.map(\.info)
         self.readers = found.map(\.reader)
-        self.format = layouts.contains { $0.delta != nil } ? .delta : layouts.contains { $0.packed != nil } ? .packed : .huggingFace
+        let format: CheckpointFormat = layouts.contains { $0.delta != nil } ? .delta : layouts.contains { $0.packed != nil } ? .packed : .huggingFace
+        self.format = format
+        // The index of a packed export tells the bytes of the tensors, not those of what they are packed to.
+        let size = files.reduce(0) { $0 + $1.tensors.reduce(0) { $0 + $1.byteCount } }
+        warnings =
+            totalSize.map { $0 != size && format == .huggingFace } == true
+            ? ["model.safetensors.index.json: total_size is \(totalSize ?? 0), but the tensors have \(size) bytes"] : []
     }
 
     func read(_ tensor: TensorInfo, rows: Range<Int>, as type: ElementType, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
@@ -108,18 +118,18 @@ struct HuggingFaceSource: CheckpointSource {
     }
 
     /// model.safetensors, or the files of the index; both only when the index names nothing else.
-    private static func files(of directory: ModelDirectory) throws -> [SafeTensorsFile] {
+    private static func files(of directory: ModelDirectory) throws -> (files: [SafeTensorsFile], totalSize: Int?) {
         let single = try directory.member("model.safetensors")
         guard let indexPath = try directory.member("model.safetensors.index.json") else {
             guard let single else { throw try missing(directory) }
-            return [try SafeTensorsFile(opening: single)]
+            return ([try SafeTensorsFile(opening: single)], nil)
         }
         let index = try SafeTensorsIndex(opening: indexPath)
         if single != nil, index.shards != ["model.safetensors"] {
             throw CheckpointError(
                 path: directory.path, message: "model.safetensors and an index that names other files are both here; remove the one that is stale")
         }
-        return try index.open()
+        return (try index.open(), index.totalSize)
     }
 
     /// What is here instead of weights, and what to do about it.

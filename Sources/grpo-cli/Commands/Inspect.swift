@@ -20,6 +20,7 @@ struct Inspect: ParsableCommand {
 
     func run() throws {
         let checkpoint = try Checkpoint(opening: path, anyModel: true)
+        for warning in checkpoint.warnings { Terminal.write("warning: \(path): \(warning)\n") }
         let statistics = stats ? try Self.statistics(checkpoint) : [:]
         if json { try printJSON(members(checkpoint, statistics)) } else { try text(checkpoint, statistics) }
     }

@@ -16,6 +16,7 @@ struct Verify: ParsableCommand {
 
     func run() throws {
         let checkpoint = try Checkpoint(opening: path, anyModel: true)
+        for warning in checkpoint.warnings { Terminal.write("warning: \(path): \(warning)\n") }
         var terminal = Terminal()
         let started = ContinuousClock.now
         let total = checkpoint.tensors.reduce(0) { $0 + $1.count }
