@@ -21,17 +21,24 @@ final class ActivationTape {
     /// gate_proj and up_proj, [intermediate].
     let gate, up: Part
     let capacity: Int
+    /// Whether a layer keeps its input alone, from which the backward pass makes the rest again: gradient checkpointing.
+    let recomputes: Bool
     /// Rows recorded.
     private(set) var count = 0
 
     fileprivate let recordBytes: Int
+    private let first: Int
     private let layers: [AlignedBuffer]
     /// The residual stream after the last layer, [rows][hidden] FP32.
     private let outputs: AlignedBuffer
     private let hidden: Int
     private let memory: SpareMemory
 
-    init(_ configuration: Qwen2Configuration, _ type: ComputeType, capacity: Int, memory: SpareMemory) {
+    /// A tape of `capacity` rows of some layers, by default of all.
+    init(
+        _ configuration: Qwen2Configuration, _ type: ComputeType, layers range: Range<Int>? = nil, capacity: Int, recomputes: Bool = false,
+        memory: SpareMemory
+    ) {
         var bytes = 0
         func part(_ width: Int, _ type: ck_type) -> Part {
             defer { bytes += width * (type == CK_F32 ? 4 : 2) }
@@ -41,6 +48,7 @@ final class ActivationTape {
         let queryWidth = configuration.headCount * configuration.headSize
         hidden = configuration.hiddenSize
         input = part(hidden, CK_F32)
+        let inputBytes = bytes
         middle = part(hidden, CK_F32)
         queries = part(queryWidth, CK_F32)
         keys = part(keyWidth, type.kernel)
@@ -50,11 +58,14 @@ final class ActivationTape {
         plainKeys = part(configuration.family.hasHeadNorms ? keyWidth : 0, CK_F32)
         gate = part(configuration.intermediateSize, type.kernel)
         up = part(configuration.intermediateSize, type.kernel)
-        let record = (bytes + 63) / 64 * 64
+        let record = ((recomputes ? inputBytes : bytes) + 63) / 64 * 64
         recordBytes = record
         self.capacity = capacity
-        layers = (0..<configuration.layerCount).map { _ in memory.take(byteCount: capacity * record) }
-        outputs = memory.take(byteCount: capacity * hidden * 4)
+        self.recomputes = recomputes
+        let range = range ?? 0..<configuration.layerCount
+        first = range.lowerBound
+        layers = range.map { _ in memory.take(byteCount: capacity * record) }
+        outputs = memory.take(byteCount: range.upperBound == configuration.layerCount ? capacity * hidden * 4 : 0)
         self.memory = memory
     }
 
@@ -63,7 +74,7 @@ final class ActivationTape {
     /// Keeps one part of the next `rows` rows; `values` is [rows][width] of `type`, the part's own unless it says otherwise.
     func record(_ part: Part, layer: Int, _ values: UnsafeRawPointer, type: ck_type? = nil, rows: Int) {
         let type = type ?? part.type
-        let out = layers[layer].pointer + count * recordBytes + part.offset
+        let out = layers[layer - first].pointer + count * recordBytes + part.offset
         ck_copy_rows(out, part.type, recordBytes, values, type, part.width * (type == CK_F32 ? 4 : 2), nil, rows, part.width)
     }
 
@@ -77,7 +88,7 @@ final class ActivationTape {
     func take(_ part: Part, layer: Int, _ order: [Int32], into out: UnsafeMutableRawPointer, type: ck_type? = nil) {
         let type = type ?? part.type
         ck_copy_rows(
-            out, type, part.width * (type == CK_F32 ? 4 : 2), layers[layer].pointer + part.offset, part.type, recordBytes, order, order.count,
+            out, type, part.width * (type == CK_F32 ? 4 : 2), layers[layer - first].pointer + part.offset, part.type, recordBytes, order, order.count,
             part.width)
     }
 
@@ -88,8 +99,11 @@ final class ActivationTape {
 }
 
 extension Qwen2Configuration {
-    /// Bytes of activations that a token takes from its forward to its backward pass.
-    public func activationBytes(_ type: ComputeType) -> Int {
-        ActivationTape(self, type, capacity: 0, memory: SpareMemory()).recordBytes * layerCount + hiddenSize * 4
+    /// Bytes of activations that a token takes from its forward to its backward pass, with or without making layers again from their inputs.
+    public func activationBytes(_ type: ComputeType, recomputes: Bool = false) -> Int {
+        func record(_ recomputes: Bool) -> Int {
+            ActivationTape(self, type, capacity: 0, recomputes: recomputes, memory: SpareMemory()).recordBytes
+        }
+        return record(recomputes) * layerCount + hiddenSize * 4 + (recomputes ? record(false) : 0)
     }
 }

@@ -84,6 +84,7 @@ extension Qwen2Model {
         let delta = workspace.delta.floats(count: count * hidden)
 
         if let tape { tape.record(tape.input, layer: index, x, rows: count) }
+        let tape = tape.flatMap { $0.recomputes ? nil : $0 }
         normalize(x, by: layer.inputLayernorm, rows: count, into: normed)
         let q = workspace.q.floats(count: count * queryWidth)
         let k = workspace.k.floats(count: count * keyWidth)
@@ -137,10 +138,15 @@ extension Qwen2Model {
     /// All layers over rows whose keys and values nobody needs afterwards.
     func forward(_ rows: DecoderRows, x: UnsafeMutablePointer<Float>, tape: ActivationTape? = nil) {
         embed(rows.tokens, into: x)
-        let bytes = rows.count * keyWidth * computeType.byteCount
-        let store = KeyValueStore(keys: workspace.keys.raw(byteCount: bytes), values: workspace.values.raw(byteCount: bytes))
+        let store = passStore(rows.count)
         for index in layers.indices { forward(index, rows, x: x, store: store, tape: tape) }
         tape?.finish(x, rows: rows.count)
+    }
+
+    /// Room for the keys and values of `rows` rows, until the next pass.
+    func passStore(_ rows: Int) -> KeyValueStore {
+        let bytes = rows * keyWidth * computeType.byteCount
+        return KeyValueStore(keys: workspace.keys.raw(byteCount: bytes), values: workspace.values.raw(byteCount: bytes))
     }
 
     func rotate(_ x: UnsafeMutablePointer<Float>, heads: Int, _ rows: DecoderRows, direction: Int32) {

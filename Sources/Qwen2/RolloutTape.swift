@@ -16,9 +16,11 @@ public final class RolloutTape {
     /// - Parameters:
     ///   - completions: how many completions each request asks for.
     ///   - capacity: tokens, prompts once a request; a generation that needs more is not kept.
-    public init(_ model: Qwen2Model, completions: [Int], capacity: Int, temperature: Float) {
+    ///   - recomputes: as of `Qwen2Model.forward`.
+    public init(_ model: Qwen2Model, completions: [Int], capacity: Int, temperature: Float, recomputes: Bool = false) {
         self.temperature = temperature
-        activations = ActivationTape(model.configuration, model.computeType, capacity: capacity, memory: model.workspace.spare)
+        activations = ActivationTape(
+            model.configuration, model.computeType, capacity: capacity, recomputes: recomputes, memory: model.workspace.spare)
         promptStarts = completions.map { _ in 0 }
         rows = completions.map { .init(repeating: [], count: $0) }
         (entropies, logSumExps, logprobs) = completions.reduce(into: ([], [], [])) { sums, count in

@@ -22,12 +22,14 @@ public final class ForwardPass {
 
 extension Qwen2Model {
     /// Forwards the groups, each prompt once, and keeps the activations.
-    /// - Parameter temperature: divides the logits, as the sampler's does.
-    public func forward(_ groups: [TokenGroup], temperature: Float = 1) -> ForwardPass {
+    /// - Parameters:
+    ///   - temperature: divides the logits, as the sampler's does.
+    ///   - recomputes: keep every layer's input only; `backward` makes the rest again, a layer at a time (gradient checkpointing).
+    public func forward(_ groups: [TokenGroup], temperature: Float = 1, recomputes: Bool = false) -> ForwardPass {
         let packed = PackedGroups(groups)
         let rows = packed.rows
         let hidden = configuration.hiddenSize
-        let tape = ActivationTape(configuration, computeType, capacity: rows.count, memory: workspace.spare)
+        let tape = ActivationTape(configuration, computeType, capacity: rows.count, recomputes: recomputes, memory: workspace.spare)
         let x = workspace.residual.floats(count: rows.count * hidden)
         forward(rows, x: x, tape: tape)
         let normed = workspace.normed.raw(byteCount: rows.count * hidden * computeType.byteCount)
@@ -59,10 +61,20 @@ extension Qwen2Model {
             dEntropies: active.dEntropies, dNormed: scratch.dNormed)
         backwardNorm(norm, x: output, dy: scratch.dNormed, rows: rows.count, dx: dx)
         for index in layers.indices.reversed() {
-            backwardMLP(index, pass.tape, active.order, dx: dx, scratch)
-            backwardAttention(index, pass.tape, active.order, packed, dx: dx, scratch)
+            let (tape, order) = pass.tape.recomputes ? recompute(index, pass.tape, active.order, rows) : (pass.tape, active.order)
+            backwardMLP(index, tape, order, dx: dx, scratch)
+            backwardAttention(index, tape, order, packed, dx: dx, scratch)
         }
         if let gradient = embedding.gradientBuffer { ck_scatter_add(gradient.floats, rows.tokens, dx, rows.count, hidden) }
+    }
+
+    /// A layer's activations, made again from its input: the bits of the first time in `bfloat16`.
+    private func recompute(_ index: Int, _ tape: ActivationTape, _ order: [Int32], _ rows: DecoderRows) -> (ActivationTape, [Int32]) {
+        let layer = ActivationTape(configuration, computeType, layers: index..<index + 1, capacity: rows.count, memory: workspace.spare)
+        let x = workspace.residual.floats(count: rows.count * configuration.hiddenSize)
+        tape.take(tape.input, layer: index, order, into: x)
+        forward(index, rows, x: x, store: passStore(rows.count), tape: layer)
+        return (layer, (0..<rows.count).map(Int32.init))
     }
 
     private func backwardNorm(

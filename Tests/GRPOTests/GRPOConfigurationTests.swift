@@ -295,6 +295,30 @@ import Testing
     }
 }
 
+@Suite struct MemoryEstimateTests {
+    @Test("gradient_checkpointing keeps inputs alone where the rest might not fit")
+    func checkpointing() throws {
+        let shape = try Qwen2Configuration(
+            JSONValue.parse(
+                Array(
+                    """
+                    {"model_type": "qwen2", "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14,
+                     "num_key_value_heads": 2, "vocab_size": 151936, "tie_word_embeddings": true}
+                    """.utf8), source: "config.json"), path: "config.json")
+        func estimate(gigabytes: Int, _ checkpointing: Bool) throws -> MemoryEstimate {
+            var configuration = GRPOConfiguration()
+            (configuration.maxCompletionLength, configuration.gradientCheckpointing) = (2048, checkpointing)
+            return MemoryEstimate(
+                configuration, try BatchPlan(configuration, rows: 8), model: shape, promptTokens: 100, physical: gigabytes * 1_000_000_000)
+        }
+        // 16,484 tokens of 0.77 MB.
+        let whole = try estimate(gigabytes: 64, true), short = try estimate(gigabytes: 16, true), refused = try estimate(gigabytes: 16, false)
+        #expect(!whole.recomputes && short.recomputes && !refused.recomputes)
+        #expect(whole.activations - short.activations > 10_000_000_000 && refused.activations == whole.activations)
+        #expect(short.total < 16_000_000_000 && short.tapeTokens >= 16_484)
+    }
+}
+
 @Suite struct LearningRateScheduleTests {
     @Test("linear with warm-up: transformers' numbers")
     func linear() throws {

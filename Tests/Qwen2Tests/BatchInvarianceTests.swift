@@ -80,9 +80,11 @@ import Testing
     }
 
     /// Two groups of three completions, sampled with a tape, and the members of each group.
-    private func rollout(_ model: Qwen2Model, _ golden: Golden, capacity: Int) throws -> (groups: [TokenGroup], tape: RolloutTape) {
+    private func rollout(
+        _ model: Qwen2Model, _ golden: Golden, capacity: Int, recomputes: Bool = false
+    ) throws -> (groups: [TokenGroup], tape: RolloutTape) {
         let prompts = try golden.sequences.prefix(2).map { $0 + $0 }
-        let tape = RolloutTape(model, completions: [3, 3], capacity: capacity, temperature: 0.9)
+        let tape = RolloutTape(model, completions: [3, 3], capacity: capacity, temperature: 0.9, recomputes: recomputes)
         var parameters = SamplingParameters()
         parameters.maxNewTokens = 9
         parameters.temperature = 0.9
@@ -124,6 +126,22 @@ import Testing
         #expect(bits(few.statistics.logprobs) == bits(fewMade.statistics.logprobs))
         let fewDerivatives = Array(derivatives.prefix(few.statistics.logprobs.count))
         #expect(gradients(model, few, fewDerivatives) == gradients(model, fewMade, fewDerivatives))
+    }
+
+    @Test(arguments: ["tiny-tied", "tiny-qwen3", "tiny-llama-biased"]) func layersMadeAgainTrainLikeLayersKept(_ name: String) throws {
+        let golden = try Golden(name)
+        let model = try Qwen2Model(golden.checkpoint, computeType: .bfloat16, trainable: true)
+        let (groups, tape) = try rollout(model, golden, capacity: 1000, recomputes: true)
+        let made = model.forward(groups, temperature: 0.9)
+        // One completion has no part in the loss.
+        let silent = groups[0].completions[0].indices
+        let derivatives = made.statistics.logprobs.indices.map { silent.contains($0) ? 0 : Float($0 % 5) - 2 }
+        let reference = gradients(model, made, derivatives)
+        #expect(gradients(model, model.forward(groups, temperature: 0.9, recomputes: true), derivatives) == reference)
+        let kept = try #require(tape.pass(groups, members: [(request: 0, completions: [0, 1, 2]), (request: 1, completions: [0, 1, 2])]))
+        #expect(gradients(model, kept, derivatives) == reference)
+        let type = ComputeType.bfloat16
+        #expect(model.configuration.activationBytes(type, recomputes: true) < model.configuration.activationBytes(type))
     }
 
     @Test func aTapeThatIsTooShortForgetsEverything() throws {

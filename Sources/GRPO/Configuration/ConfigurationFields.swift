@@ -82,6 +82,9 @@ extension GRPOConfiguration {
         .init("per_device_train_batch_size", \.perDeviceBatchSize, in: .atLeast(1), "completions in a micro-batch"),
         .init("gradient_accumulation_steps", \.gradientAccumulationSteps, in: .atLeast(1), "micro-batches in an optimizer step"),
         .init(
+            "gradient_checkpointing", \.gradientCheckpointing,
+            "make layers again in the backward pass where what they computed does not fit into memory; the numbers are the same"),
+        .init(
             "steps_per_generation", \.stepsPerGeneration, in: .atLeast(1),
             "micro-batches cut from a generation; null is gradient_accumulation_steps"),
         .init("generation_batch_size", \.generationBatchSize, in: .atLeast(1), "completions in one generation, instead of steps_per_generation"),

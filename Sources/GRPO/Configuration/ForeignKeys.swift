@@ -54,8 +54,8 @@ enum ForeignKey: Sendable {
         (
             "the memory of the backward pass is bounded anyway",
             [
-                "gradient_checkpointing", "gradient_checkpointing_kwargs", "activation_checkpointing",
-                "activation_checkpointing_kwargs", "torch_empty_cache_steps",
+                "gradient_checkpointing_kwargs", "activation_checkpointing", "activation_checkpointing_kwargs",
+                "torch_empty_cache_steps",
             ]
         ),
         ("generation is built in: all completions of a step are decoded as one batch, each prompt read once", ["use_vllm"]),

@@ -116,6 +116,8 @@ public struct GRPOConfiguration: Sendable {
     public var perDeviceBatchSize = 8
     /// `gradient_accumulation_steps`: micro-batches an optimizer step
     public var gradientAccumulationSteps = 1
+    /// `gradient_checkpointing`
+    public var gradientCheckpointing = true
     /// `steps_per_generation`: micro-batches a generation; `BatchPlan` resolves nil
     public var stepsPerGeneration: Int?
     /// `generation_batch_size`: completions a generation; `BatchPlan` resolves nil

@@ -19,7 +19,7 @@ extension GRPOTrainer {
             let groups = item.microBatch.groups
             let pass =
                 item.batch.tape?.pass(groups, members: item.microBatch.members)
-                ?? model.forward(groups, temperature: Float(configuration.temperature))
+                ?? model.forward(groups, temperature: Float(configuration.temperature), recomputes: memory.recomputes)
             clock.end("forward")
             let result = configuration.objective.evaluate(item.batch.objectiveBatch(item.microBatch, pass.statistics), in: shares)
             loss += result.loss

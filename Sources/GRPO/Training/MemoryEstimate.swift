@@ -13,7 +13,8 @@ public struct MemoryEstimate: Sendable {
     /// Weights, 4 bytes each in both types (BF16 and the low halves of the FP32 masters are as much as FP32), gradients, the optimizer's moments, and a
     /// reference model.
     public let model: Int
-    /// Activations of a generation batch, if every completion reaches its limit; of the largest micro-batch where memory is short.
+    /// Activations of a generation batch, if every completion reaches its limit; of the largest micro-batch where memory is short. With gradient
+    /// checkpointing, where all of a layer's do not fit either, its inputs.
     public let activations: Int
     /// Keys and values of a generation batch, likewise.
     public let cache: Int
@@ -22,6 +23,8 @@ public struct MemoryEstimate: Sendable {
 
     /// Tokens whose activations may be kept while they are sampled, by what the machine has left.
     let tapeTokens: Int
+    /// Whether layers are made again from their inputs, `gradient_checkpointing`: when keeping all that a generation batch might need does not fit.
+    public let recomputes: Bool
 
     /// The bytes of memory that the machine has.
     public static var physical: Int { sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE)) }
@@ -30,7 +33,9 @@ public struct MemoryEstimate: Sendable {
     public var total: Int { model + activations + cache + head }
 
     /// The estimate for a plan; `promptTokens` is the longest prompt.
-    public init(_ configuration: GRPOConfiguration, _ plan: BatchPlan, model shape: Qwen2Configuration, promptTokens: Int) {
+    public init(
+        _ configuration: GRPOConfiguration, _ plan: BatchPlan, model shape: Qwen2Configuration, promptTokens: Int, physical: Int = Self.physical
+    ) {
         let parameters = shape.parameterCount
         let isHalf = configuration.dtype == .bfloat16
         let width = isHalf ? 2 : 4
@@ -47,9 +52,12 @@ public struct MemoryEstimate: Sendable {
         head = Qwen2Model.headRows * shape.vocabularySize * 4
         let groups = (plan.microBatchSize + plan.generations - 1) / plan.generations
         let tokens = groups * promptTokens + plan.microBatchSize * plan.maxCompletionLength
-        let token = shape.activationBytes(configuration.dtype), scratch = tokens * 7 * 4 * shape.intermediateSize
+        let scratch = tokens * 7 * 4 * shape.intermediateSize
         // A tenth of the memory is left to everybody else.
-        tapeTokens = max(0, Self.physical / 10 * 9 - model - cache - head - scratch) / token
+        let left = max(0, physical / 10 * 9 - model - cache - head - scratch)
+        recomputes = configuration.gradientCheckpointing && left / shape.activationBytes(configuration.dtype) < max(tokens, cached)
+        let token = shape.activationBytes(configuration.dtype, recomputes: recomputes)
+        tapeTokens = left / token
         activations = max(tokens, min(cached, tapeTokens)) * token + scratch
     }
 }

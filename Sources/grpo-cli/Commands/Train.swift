@@ -109,6 +109,7 @@ struct Train: ParsableCommand {
     private func describe(_ memory: MemoryEstimate) -> String {
         "Memory at most about \(Terminal.bytes(memory.total)): model and optimizer \(Terminal.bytes(memory.model)), activations "
             + "\(Terminal.bytes(memory.activations)), keys and values \(Terminal.bytes(memory.cache)), head \(Terminal.bytes(memory.head))."
+            + (memory.recomputes ? " Layers are made again in the backward pass, because what they compute might not fit." : "")
     }
 
     /// What `--dry-run` prints: the batch plan, memory, time, and what the trainer would warn about.
