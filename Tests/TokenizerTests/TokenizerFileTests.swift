@@ -146,6 +146,41 @@ import Testing
         #expect(tokenizer.decode(ids) == "hello")
     }
 
+    @Test func aTokenStandsOnce() throws {
+        let text = try changed(["added_tokens"], to: []).serialized()
+        // The same token in two spellings: only the table of all tokens can tell.
+        let twice = text.replacing("\"vocab\":{", with: "\"vocab\":{\"\\u0061b\":720,", maxReplacements: 1)
+        let error = #expect(throws: TokenizerError.self) { try BPETokenizer(Array(twice.utf8), source: "file.json") }
+        #expect(error?.description.contains("twice") == true, "\(error?.description ?? "")")
+        let once = text.replacing("\"vocab\":{", with: "\"vocab\":{\"\\u0061\\u4e2db\":720,", maxReplacements: 1)
+        #expect(try BPETokenizer(Array(once.utf8), source: "file.json").decode([720]) == "a中b")
+    }
+
+    @Test func mergesThatNoTextLeadsToCountInTheRanks() throws {
+        // Behind ByteLevel no text has these characters; what they make must be in the vocabulary all the same.
+        let pieces = ["日": 720, "本": 721, "日本": 722, "日a": 723]
+        var vocabulary = try #require(try Goldens.json("qwen2-tiny.json")["model"]?["vocab"]?.object)
+        for (piece, id) in pieces { vocabulary[piece] = .integer(Int64(id)) }
+        func tokenizer(_ merge: JSONValue) throws -> BPETokenizer {
+            let json = try changed(["model", "vocab"], to: .object(vocabulary))
+            let merges = [merge] + (json["model"]?["merges"]?.array ?? [])
+            var model = json["model"]?.object ?? JSONObject()
+            model["merges"] = .array(merges)
+            var file = json.object ?? JSONObject()
+            file["model"] = .object(model)
+            file["added_tokens"] = []
+            return try BPETokenizer(json: .object(file), source: "file.json")
+        }
+        let plain = try Goldens.tokenizer("qwen2-tiny")
+        for merge: JSONValue in [["日", "本"], ["日", "a"]] {
+            #expect(try tokenizer(merge).encode("the 日本 ab aab") == plain.encode("the 日本 ab aab"))
+        }
+        for merge: JSONValue in [["本", "日"], ["日", "月"]] {
+            let error = #expect(throws: TokenizerError.self) { try tokenizer(merge) }
+            #expect(error?.description.contains("model.merges[0]") == true)
+        }
+    }
+
     @Test func filesThatAreNotTokenizersAreRefused() {
         for json: JSONValue in [nil, [], [:], "x", ["model": [:]], ["model": 3]] {
             #expect(throws: TokenizerError.self) { try BPETokenizer(json: json, source: "x") }

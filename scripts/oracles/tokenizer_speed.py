@@ -5,10 +5,11 @@
     swift build -c release -Xswiftc -enable-testing --build-tests
     scripts/oracles/tokenizer_speed.py MODEL_DIR TEXT...
 
-The best of five; exit code 1 if the ids differ.
+Medians of seven; exit code 1 if the ids differ.
 """
 import os
 import pathlib
+import statistics
 import subprocess
 import sys
 import time
@@ -20,26 +21,26 @@ from tokenizers import Tokenizer  # noqa: E402: reads the environment
 model, texts = pathlib.Path(sys.argv[1]), sys.argv[2:]
 
 
-def best(work):
+def median(work):
     times = []
-    for _ in range(5):
+    for _ in range(7):
         start = time.perf_counter()
         result = work()
         times.append(time.perf_counter() - start)
-    return min(times), result
+    return statistics.median(times), result
 
 
 command = ["swift", "test", "--skip-build", "-c", "release", "-Xswiftc", "-enable-testing", "--no-parallel", "--filter", "SpeedTests"]
 out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True,
                      env=os.environ | {"GRPO_MODEL": str(model), "GRPO_TOKENIZER_TEXTS": ":".join(texts)}).stdout
 mine = {line.split()[1]: line.split()[2:] for line in out.splitlines() if line.startswith("SPEED")}
-theirs, tokenizer = best(lambda: Tokenizer.from_file(str(model / "tokenizer.json")))
+theirs, tokenizer = median(lambda: Tokenizer.from_file(str(model / "tokenizer.json")))
 print(f"load: {float(mine['load'][0]):.3f} s, Hugging Face {theirs:.3f} s, {theirs / float(mine['load'][0]):.1f} x")
 failed = False
 for path in texts:
     text = pathlib.Path(path).read_bytes().decode(errors="replace")
     size = len(text.encode()) / 1e6
-    theirs, encoding = best(lambda: tokenizer.encode(text, add_special_tokens=False))
+    theirs, encoding = median(lambda: tokenizer.encode(text, add_special_tokens=False))
     checksum = 0
     for i in encoding.ids:
         checksum = (checksum * 31 + i) & 0xFFFF_FFFF_FFFF_FFFF

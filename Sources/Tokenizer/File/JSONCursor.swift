@@ -54,7 +54,12 @@ struct JSONCursor: ~Copyable {
         return position == end
     }
 
+    @inline(__always)
     mutating func skipWhitespace() {
+        if position < end, text[position] <= 0x20 { skipSpace() }
+    }
+
+    private mutating func skipSpace() {
         while position < end {
             let byte = text[position]
             guard byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 else { return }
@@ -103,6 +108,7 @@ struct JSONCursor: ~Copyable {
         return (start..<position, commas + 1)
     }
 
+    @inline(__always)
     private static func endsLiteral(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: ","), UInt8(ascii: "}"), UInt8(ascii: "]"), UInt8(ascii: "{"), UInt8(ascii: "["), UInt8(ascii: ":"), UInt8(ascii: "\""),
@@ -115,11 +121,38 @@ struct JSONCursor: ~Copyable {
     private mutating func skipString() throws(Malformed) {
         position += 1
         while position < end {
+            if let word = word {
+                let found = Self.zeros(in: word ^ Self.quotes) | Self.zeros(in: word ^ Self.backslashes)
+                position += found == 0 ? 8 : found.trailingZeroBitCount >> 3
+                if found == 0 { continue }
+            }
             let byte = text[position]
             position += byte == UInt8(ascii: "\\") ? 2 : 1
             if byte == UInt8(ascii: "\"") { return }
         }
         throw Malformed()
+    }
+
+    // MARK: Eight bytes at a time
+
+    private static let quotes: UInt64 = 0x2222_2222_2222_2222
+    private static let backslashes: UInt64 = 0x5C5C_5C5C_5C5C_5C5C
+    private static let highBits: UInt64 = 0x8080_8080_8080_8080
+
+    /// The eight bytes here, the first the lowest; nil near the end.
+    @inline(__always)
+    private var word: UInt64? {
+        position + 8 <= end ? UInt64(littleEndian: UnsafeRawBufferPointer(text).loadUnaligned(fromByteOffset: position, as: UInt64.self)) : nil
+    }
+
+    /// The high bit of every byte that is zero, up to the first that is; what is above that is not to be trusted.
+    @inline(__always)
+    private static func zeros(in word: UInt64) -> UInt64 { (word &- 0x0101_0101_0101_0101) & ~word & highBits }
+
+    /// The high bit of every byte that is a quote, a backslash, a control character or not ASCII, up to the first; above that not to be trusted.
+    @inline(__always)
+    private static func notPlain(in word: UInt64) -> UInt64 {
+        zeros(in: word ^ quotes) | zeros(in: word ^ backslashes) | (word &- 0x2020_2020_2020_2020) & highBits | word & highBits
     }
 
     // MARK: Values
@@ -129,6 +162,11 @@ struct JSONCursor: ~Copyable {
         try take(UInt8(ascii: "\""))
         let start = position
         while position < end {
+            if let word = word {
+                let found = Self.notPlain(in: word)
+                position += found == 0 ? 8 : found.trailingZeroBitCount >> 3
+                if found == 0 { continue }
+            }
             let byte = text[position]
             if byte == UInt8(ascii: "\"") {
                 position += 1

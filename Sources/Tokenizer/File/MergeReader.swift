@@ -17,17 +17,20 @@ struct MergeReader: ~Copyable {
     private var made = ByteBuffer()
     private var scratch = ByteBuffer()
 
-    /// A merge that waits for its block to be full: the lengths of its pieces, which stand in `pieces`, and their hashes.
+    /// A merge that waits for its block to be full: the lengths of its pieces, which stand in `pieces`, their hashes, and their ids once
+    /// they are known.
     private struct Pending: BitwiseCopyable {
-        var index = 0
-        var left = 0
-        var right = 0
-        var leftHash: UInt64 = 0
-        var rightHash: UInt64 = 0
+        var index: Int
+        var left: Int
+        var right: Int
+        var leftHash: UInt64
+        var rightHash: UInt64
+        var leftID: Int32 = 0
+        var rightID: Int32 = 0
     }
 
-    private static let blockSize = 128
-    private var pending: [Pending] = []
+    private let pending = FlatTable<Pending>(unwritten: 128)
+    private var pendingCount = 0
     private var pieces = ByteBuffer()
     /// What touching memory gave: kept, so that it is not optimised away.
     private var touched: UInt64 = 0
@@ -36,7 +39,6 @@ struct MergeReader: ~Copyable {
         self.file = file
         self.vocabulary = vocabulary
         self.table = table
-        pending.reserveCapacity(Self.blockSize)
     }
 
     private func refused(_ index: Int, _ message: String) -> TokenizerError { file.error("model.merges[\(index)]", message) }
@@ -50,7 +52,7 @@ struct MergeReader: ~Copyable {
             arePairs = false
             let merge = try cursor.string()
             // A list of lines, as merges.txt has them: comments and all.
-            if merge.starts(with: "#version".utf8) { return nil }
+            if merge.first == UInt8(ascii: "#"), merge.starts(with: "#version".utf8) { return nil }
             guard let space = merge.firstIndex(of: UInt8(ascii: " ")), !merge[(space + 1)...].contains(UInt8(ascii: " ")) else {
                 return refused(index, expected)
             }
@@ -77,18 +79,27 @@ struct MergeReader: ~Copyable {
         guard let leftCount = append(left), let rightCount = append(right) else {
             // Not of the byte alphabet: only a vocabulary that mixes spellings has such.
             pieces.count = start
-            if let failure = lookUpPending() { return failure }
-            return insert(
-                vocabulary.entry(spelled: left, scratch: &scratch), vocabulary.entry(spelled: right, scratch: &made), left, right, index,
-                areSpelled: true)
+            return lookUpPending() ?? passForeign(left, right)
         }
         let base = UnsafePointer(pieces.base + start)
-        pending.append(
-            Pending(
-                index: index, left: leftCount, right: rightCount,
-                leftHash: vocabulary.hash(UnsafeBufferPointer(start: base, count: leftCount)),
-                rightHash: vocabulary.hash(UnsafeBufferPointer(start: base + leftCount, count: rightCount))))
-        return pending.count == Self.blockSize ? lookUpPending() : nil
+        pending[pendingCount] = Pending(
+            index: index, left: leftCount, right: rightCount, leftHash: vocabulary.hash(UnsafeBufferPointer(start: base, count: leftCount)),
+            rightHash: vocabulary.hash(UnsafeBufferPointer(start: base + leftCount, count: rightCount)))
+        pendingCount += 1
+        return pendingCount == pending.count ? lookUpPending() : nil
+    }
+
+    /// A merge of two spellings of which one at least is not of the byte alphabet: no text leads to it, but its rank counts.
+    private mutating func passForeign(_ left: UnsafeBufferPointer<UInt8>, _ right: UnsafeBufferPointer<UInt8>) -> TokenizerError? {
+        for piece in [left, right] where vocabulary.entry(spelled: piece, scratch: &scratch) == nil { return unknown(index, file.excerpt(piece)) }
+        made.count = 0
+        made.append(left)
+        made.append(right)
+        guard vocabulary.entry(spelled: made.contents, scratch: &scratch) != nil else {
+            return makesNothing(index, file.excerpt(left), file.excerpt(right))
+        }
+        rank += 1
+        return nil
     }
 
     /// Appends the bytes of a spelling to `pieces`; how many, or nil if it is not of the byte alphabet and should be.
@@ -102,47 +113,59 @@ struct MergeReader: ~Copyable {
         return pieces.count - start
     }
 
+    /// Looks up and inserts what waits: first whatever of the tables will be read, all at once, then the work itself.
     private mutating func lookUpPending() -> TokenizerError? {
-        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 2 * Self.blockSize) { slots in
-            for (place, merge) in pending.enumerated() {
-                slots[2 * place] = vocabulary.touchSlot(merge.leftHash)
-                slots[2 * place + 1] = vocabulary.touchSlot(merge.rightHash)
+        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 2 * pendingCount) { slots in
+            for place in 0..<pendingCount {
+                slots[2 * place] = vocabulary.touchSlot(pending[place].leftHash)
+                slots[2 * place + 1] = vocabulary.touchSlot(pending[place].rightHash)
             }
-            for place in 0..<2 * pending.count { touched ^= UInt64(vocabulary.touchEntry(slots[place])) }
+            for slot in slots { touched ^= UInt64(vocabulary.touchEntry(slot)) }
         }
-        var start = 0
-        for merge in pending {
-            let left = UnsafeBufferPointer(start: UnsafePointer(pieces.base + start), count: merge.left)
-            let right = UnsafeBufferPointer(start: UnsafePointer(pieces.base + start + merge.left), count: merge.right)
+        var start = UnsafePointer(pieces.base)
+        for place in 0..<pendingCount {
+            let merge = pending[place]
+            let left = UnsafeBufferPointer(start: start, count: merge.left)
+            let right = UnsafeBufferPointer(start: start + merge.left, count: merge.right)
             start += merge.left + merge.right
-            let failure = insert(
-                vocabulary.entry(of: left, hash: merge.leftHash), vocabulary.entry(of: right, hash: merge.rightHash), left, right, merge.index)
-            if let failure { return failure }
+            guard let leftEntry = vocabulary.entry(of: left, hash: merge.leftHash) else { return unknown(merge.index, name(left)) }
+            guard let rightEntry = vocabulary.entry(of: right, hash: merge.rightHash) else { return unknown(merge.index, name(right)) }
+            (pending[place].leftID, pending[place].rightID) = (leftEntry.id, rightEntry.id)
         }
-        pending.removeAll(keepingCapacity: true)
+        for place in 0..<pendingCount { touched ^= table.touch(left: pending[place].leftID, right: pending[place].rightID) }
+        start = UnsafePointer(pieces.base)
+        for place in 0..<pendingCount {
+            let merge = pending[place]
+            let left = UnsafeBufferPointer(start: start, count: merge.left)
+            let right = UnsafeBufferPointer(start: start + merge.left, count: merge.right)
+            start += merge.left + merge.right
+            guard insert(merge.leftID, left, merge.rightID, right) else { return makesNothing(merge.index, name(left), name(right)) }
+        }
+        pendingCount = 0
         pieces.count = 0
         return nil
     }
 
+    /// Learns a merge of two pieces; false if there is no id for what it makes.
     private mutating func insert(
-        _ left: Vocabulary.Entry?, _ right: Vocabulary.Entry?, _ leftName: UnsafeBufferPointer<UInt8>, _ rightName: UnsafeBufferPointer<UInt8>,
-        _ index: Int,
-        areSpelled: Bool = false
-    ) -> TokenizerError? {
-        guard let left else { return refused(index, "piece '\(name(leftName, areSpelled))' is not in model.vocab") }
-        guard let right else { return refused(index, "piece '\(name(rightName, areSpelled))' is not in model.vocab") }
-        guard let id = id(of: left.bytes, and: right.bytes) else {
-            return refused(index, "what '\(name(leftName, areSpelled))' and '\(name(rightName, areSpelled))' make is not in model.vocab")
-        }
-        table.insert(left: left.id, right: right.id, rank: rank, id: id)
+        _ left: Int32, _ leftBytes: UnsafeBufferPointer<UInt8>, _ right: Int32, _ rightBytes: UnsafeBufferPointer<UInt8>
+    ) -> Bool {
+        guard let id = id(of: leftBytes, and: rightBytes) else { return false }
+        table.insert(left: left, right: right, rank: rank, id: id)
         rank += 1
         lastID = id
-        return nil
+        return true
     }
 
-    /// A piece for an error message.
-    private func name(_ bytes: UnsafeBufferPointer<UInt8>, _ isSpelled: Bool) -> String {
-        file.excerpt(String(decoding: vocabulary.isByteLevel && !isSpelled ? ByteAlphabet.spelling(of: bytes) : Array(bytes), as: UTF8.self))
+    private func unknown(_ index: Int, _ piece: String) -> TokenizerError { refused(index, "piece '\(piece)' is not in model.vocab") }
+
+    private func makesNothing(_ index: Int, _ left: String, _ right: String) -> TokenizerError {
+        refused(index, "what '\(left)' and '\(right)' make is not in model.vocab")
+    }
+
+    /// How a piece is spelled, for an error message.
+    private func name(_ bytes: UnsafeBufferPointer<UInt8>) -> String {
+        file.excerpt(String(decoding: vocabulary.isByteLevel ? ByteAlphabet.spelling(of: bytes) : Array(bytes), as: UTF8.self))
     }
 
     /// The id of two pieces' bytes together.

@@ -64,12 +64,13 @@ extension TokenizerFile {
     private func readVocabulary(isByteLevel: Bool) throws(TokenizerError) -> Vocabulary {
         guard let extent = bigMembers[.vocab] else { throw error("model.vocab", "expected an object") }
         var vocabulary = Vocabulary(isByteLevel: isByteLevel, entries: extent.count, byteCount: extent.range.count)
+        let idLimit = Vocabulary.idLimit(entries: extent.count)
         var failure: TokenizerError?
         do throws(JSONCursor.Malformed) {
             var cursor = JSONCursor(text, range: extent.range)
             if try cursor.open(UInt8(ascii: "{")) {
                 repeat {
-                    failure = try readEntry(&cursor, into: &vocabulary)
+                    failure = try readEntry(&cursor, into: &vocabulary, idLimit: idLimit)
                     guard failure == nil else { break }
                 } while try cursor.next(UInt8(ascii: "{"))
             }
@@ -77,23 +78,27 @@ extension TokenizerFile {
             throw Self.malformed(text, source: source)
         }
         if let failure { throw refusal(failure) }
-        vocabulary.finish()
+        if let twin = vocabulary.finish() {
+            let spelling = vocabulary.spelling(of: twin).map { String(decoding: $0, as: UTF8.self) } ?? ""
+            throw refusal(error("model.vocab", "token '\(excerpt(spelling))': stands twice"))
+        }
         return vocabulary
     }
 
     /// Reads `"token": id`; the error that is not the text's but the vocabulary's.
-    private func readEntry(_ cursor: inout JSONCursor, into vocabulary: inout Vocabulary) throws(JSONCursor.Malformed) -> TokenizerError? {
+    private func readEntry(
+        _ cursor: inout JSONCursor, into vocabulary: inout Vocabulary, idLimit: Int
+    ) throws(JSONCursor.Malformed) -> TokenizerError? {
         // The bytes stand in the text, or in the cursor until it reads another string: not while it reads a number.
         let spelling = try cursor.string()
         try cursor.colon()
         func refused(_ message: String) -> TokenizerError { error("model.vocab", "token '\(excerpt(spelling))': \(message)") }
-        let limit = Vocabulary.idLimit(entries: bigMembers[.vocab]?.count ?? 0)
-        guard let id = cursor.id() else { return refused("expected an id from 0 to \(limit - 1)") }
+        guard let id = cursor.id() else { return refused("expected an id from 0 to \(idLimit - 1)") }
         switch vocabulary.insert(spelling, id: id) {
         case nil: return nil
-        case .idOutOfRange: return refused("\(id) is far above the number of tokens; expected an id from 0 to \(limit - 1)")
+        case .idOutOfRange: return refused("\(id) is far above the number of tokens; expected an id from 0 to \(idLimit - 1)")
         case .idTaken: return refused("id \(id) is taken by another token")
-        case .spellingTaken(let other): return refused("stands twice, with the ids \(other) and \(id)")
+        case .spellingTaken: return refused("stands twice")
         }
     }
 

@@ -22,19 +22,22 @@ enum ByteAlphabet {
 
     /// Writes the bytes that a spelling (UTF-8) stands for, no more than it has itself; nil if a character is not of the alphabet.
     static func map(_ spelling: UnsafeBufferPointer<UInt8>, to out: UnsafeMutablePointer<UInt8>) -> Int? {
-        let bytes = bytes
         var (position, count) = (0, 0)
         while position < spelling.count {
-            var scalar = Int(spelling[position])
-            position += 1
-            if scalar >= 0x80 {
-                // The alphabet ends before U+0800: two bytes, or not ours.
-                guard scalar & 0xE0 == 0xC0, position < spelling.count else { return nil }
-                scalar = (scalar & 0x1F) << 6 | Int(spelling[position] & 0x3F)
+            let lead = spelling[position]
+            if lead < 0x80 {
+                // Printable ASCII stands for itself, the rest for nothing.
+                guard lead > 0x20, lead < 0x7F else { return nil }
+                out[count] = lead
                 position += 1
+            } else {
+                // The alphabet ends before U+0800: two bytes, or not ours.
+                guard lead & 0xE0 == 0xC0, position + 1 < spelling.count else { return nil }
+                let scalar = Int(lead & 0x1F) << 6 | Int(spelling[position + 1] & 0x3F)
+                guard scalar < bytes.count, bytes[scalar] >= 0 else { return nil }
+                out[count] = UInt8(truncatingIfNeeded: bytes[scalar])
+                position += 2
             }
-            guard scalar < bytes.count, bytes[scalar] >= 0 else { return nil }
-            out[count] = UInt8(truncatingIfNeeded: bytes[scalar])
             count += 1
         }
         return count
@@ -42,13 +45,9 @@ enum ByteAlphabet {
 
     /// Appends the bytes that a spelling stands for; false, and nothing appended, if a character is not of the alphabet.
     static func append(_ spelling: UnsafeBufferPointer<UInt8>, to out: inout ByteBuffer) -> Bool {
-        let start = out.count
-        out.append(spelling)
-        guard let count = map(spelling, to: out.base + start) else {
-            out.count = start
-            return false
-        }
-        out.count = start + count
+        out.reserve(spelling.count)
+        guard let count = map(spelling, to: out.base + out.count) else { return false }
+        out.count += count
         return true
     }
 

@@ -66,6 +66,14 @@ struct CharacterIDs: Sendable {
     /// For merging that starts from bytes: every character of several bytes that is an id, is what its bytes merge to, and is not merged
     /// itself by anything of a lower rank than makes it.
     init(of vocabulary: Vocabulary, merges: MergeTable, byteIDs: FlatTable<Int32>) {
+        // Which ids begin inside a character, and which are but the beginning of one: a few, and only their merges need their bytes.
+        let beginsInside = FlatTable<Bool>(repeating: false, count: vocabulary.count)
+        let isBeginning = FlatTable<Bool>(repeating: false, count: vocabulary.count)
+        for id in 0..<vocabulary.count {
+            guard let bytes = vocabulary.bytes(of: Int32(id)), let first = bytes.first else { continue }
+            beginsInside[id] = first & 0xC0 == 0x80
+            isBeginning[id] = UTF8Text.wholeLength(first) > bytes.count
+        }
         // The lowest rank of the merges that take an id.
         let use = FlatTable<UInt32>(repeating: .max, count: vocabulary.count)
         let partsBehind = FlatTable<UInt32>(repeating: .max, count: 1 << 16)
@@ -74,12 +82,12 @@ struct CharacterIDs: Sendable {
             let rank = UInt32(truncatingIfNeeded: rank)
             use[Int(left)] = min(use[Int(left)], rank)
             use[Int(right)] = min(use[Int(right)], rank)
-            guard let before = vocabulary.bytes(of: left), let behind = vocabulary.bytes(of: right), let start = before.first,
-                let last = before.last, let next = behind.first, next & 0xC0 != 0x80
+            guard beginsInside[Int(left)] || isBeginning[Int(right)], !beginsInside[Int(right)], let last = vocabulary.bytes(of: left)?.last,
+                let next = vocabulary.bytes(of: right)?.first
             else { return }
             let place = Int(next) << 8 | Int(last)
-            if UTF8Text.wholeLength(next) > behind.count { partsBehind[place] = min(partsBehind[place], rank) }
-            if start & 0xC0 == 0x80 { partsBefore[place] = min(partsBefore[place], rank) }
+            if isBeginning[Int(right)] { partsBehind[place] = min(partsBehind[place], rank) }
+            if beginsInside[Int(left)] { partsBefore[place] = min(partsBefore[place], rank) }
         }
         let scratch = UnsafeMutablePointer<Int32>.allocate(capacity: 4)
         defer { scratch.deallocate() }

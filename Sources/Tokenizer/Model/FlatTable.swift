@@ -1,12 +1,25 @@
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
+
 /// A fixed number of plain values on the heap, read through a pointer: the tables that inner loops look into.
 final class FlatTable<Element: BitwiseCopyable & Sendable>: @unchecked Sendable {
     // Invariant: only whoever makes a table writes to it, and nobody does once the tokenizer that holds it is made.
     let base: UnsafeMutablePointer<Element>
     let count: Int
 
-    init(repeating value: Element, count: Int) {
+    /// Nothing is written yet: whoever reads an element has written it.
+    init(unwritten count: Int) {
         self.count = count
-        base = .allocate(capacity: max(count, 1))
+        base = Self.memory(for: max(count, 1))
+    }
+
+    convenience init(repeating value: Element, count: Int) {
+        self.init(unwritten: count)
         base.initialize(repeating: value, count: count)
     }
 
@@ -19,10 +32,24 @@ final class FlatTable<Element: BitwiseCopyable & Sendable>: @unchecked Sendable 
     }
 
     /// The first elements alone.
-    func prefix(_ length: Int, filler: Element) -> FlatTable {
-        let shorter = FlatTable(repeating: filler, count: length)
+    func prefix(_ length: Int) -> FlatTable {
+        let shorter = FlatTable(unwritten: length)
         shorter.base.update(from: base, count: length)
         return shorter
+    }
+
+    /// Large tables lie in huge pages where the system has them: they are filled and read at random, and each small page would cost a fault
+    /// when it is first written and a walk through the page tables whenever it is come back to.
+    private static func memory(for count: Int) -> UnsafeMutablePointer<Element> {
+        let hugePage = 2 << 20
+        let (size, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
+        precondition(!overflow, "a table of \(count) elements")
+        guard size >= hugePage else { return .allocate(capacity: count) }
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: hugePage)
+        #if os(Linux)
+            madvise(memory, size, MADV_HUGEPAGE)
+        #endif
+        return memory.bindMemory(to: Element.self, capacity: count)
     }
 }
 

@@ -9,13 +9,13 @@ struct MergeTable: Sendable {
     /// No pair, and also no merge: it sorts behind every rank.
     static let none = UInt64.max
 
-    /// Open addressing, at most half full, a power of two.
+    /// Open addressing, at most two thirds full, a power of two.
     private let slots: FlatTable<Slot>
     private let shift: UInt64
     private let multiplier = randomMultiplier()
 
     init(capacity: Int) {
-        slots = FlatTable(repeating: Slot(pair: Self.none, merge: Self.none), count: powerOfTwo(atLeast: 2 * capacity + 2))
+        slots = FlatTable(repeating: Slot(pair: Self.none, merge: Self.none), count: powerOfTwo(atLeast: capacity + capacity / 2 + 2))
         shift = UInt64(64 - slots.count.trailingZeroBitCount)
     }
 
@@ -23,6 +23,12 @@ struct MergeTable: Sendable {
     func insert(left: Int32, right: Int32, rank: Int, id: Int32) {
         let pair = Self.pair(left, right)
         slots[index(of: pair)] = Slot(pair: pair, merge: UInt64(rank) << 32 | UInt64(UInt32(bitPattern: id)))
+    }
+
+    /// Reads what `insert` will read first. Many of these in a row wait for memory all at once, inserts one after the other.
+    @inline(__always)
+    func touch(left: Int32, right: Int32) -> UInt64 {
+        slots[Int(truncatingIfNeeded: (Self.pair(left, right) &* multiplier) >> shift)].pair
     }
 
     /// Rank in the high half, the id made in the low half; `none` if the pair does not merge.

@@ -17,7 +17,7 @@ struct Vocabulary: Sendable {
     private static let headerSize = 8
     /// Where the entry of each id is in `packed`; `absent` for a hole.
     private var places: FlatTable<UInt32>
-    /// Open addressing, at most half full, a power of two: the high half of the hash, and the entry's place plus one; 0 is empty.
+    /// Open addressing, at most two thirds full, a power of two: the high half of the hash, and the entry's place plus one; 0 is empty.
     private let slots: FlatTable<UInt64>
     private let multiplier = randomMultiplier()
     /// In a byte-level vocabulary, ids whose spelling is not of the byte alphabet: no text leads to them, and `bytes` is the spelling.
@@ -26,9 +26,9 @@ struct Vocabulary: Sendable {
     /// An empty vocabulary for so many entries of so many bytes in all.
     init(isByteLevel: Bool, entries: Int, byteCount: Int) {
         self.isByteLevel = isByteLevel
-        packed = FlatTable(repeating: 0, count: byteCount + entries * Self.headerSize)
+        packed = FlatTable(unwritten: byteCount + entries * Self.headerSize)
         places = FlatTable(repeating: Self.absent, count: Self.idLimit(entries: entries))
-        slots = FlatTable(repeating: 0, count: powerOfTwo(atLeast: 2 * entries + 2))
+        slots = FlatTable(repeating: 0, count: powerOfTwo(atLeast: entries + entries / 2 + 2))
     }
 
     /// Ids are below this: holes are fine, but may not cost more memory than the file has bytes.
@@ -37,9 +37,9 @@ struct Vocabulary: Sendable {
     // MARK: Building
 
     /// Why an entry was not taken.
-    enum Refusal { case idOutOfRange, idTaken, spellingTaken(by: Int32) }
+    enum Refusal { case idOutOfRange, idTaken, spellingTaken }
 
-    /// Gives an id to a spelling; or says why not.
+    /// Gives an id to a spelling, or says why not. Nothing is found before `finish`.
     mutating func insert(_ spelling: UnsafeBufferPointer<UInt8>, id: Int32) -> Refusal? {
         guard Int(id) < places.count else { return .idOutOfRange }
         guard places[Int(id)] == Self.absent else { return .idTaken }
@@ -50,11 +50,7 @@ struct Vocabulary: Sendable {
         let header = UnsafeMutableRawPointer(packed.base + packedCount)
         header.storeBytes(of: id, as: Int32.self)
         header.storeBytes(of: UInt32(length), toByteOffset: 4, as: UInt32.self)
-        if isByteLevel, mapped == nil {
-            if let other = foreign.updateValue(id, forKey: Array(spelling)) { return .spellingTaken(by: other) }
-        } else if let other = insertSlot(UnsafeBufferPointer(start: start, count: length)) {
-            return .spellingTaken(by: other)
-        }
+        if isByteLevel, mapped == nil, foreign.updateValue(id, forKey: Array(spelling)) != nil { return .spellingTaken }
         places[Int(id)] = UInt32(packedCount)
         packedCount += Self.headerSize + length
         count = max(count, Int(id) + 1)
@@ -62,18 +58,35 @@ struct Vocabulary: Sendable {
         return nil
     }
 
-    /// Notes the entry that comes next; the id that its bytes have already, if any.
-    private func insertSlot(_ bytes: UnsafeBufferPointer<UInt8>) -> Int32? {
-        let hash = hash(bytes)
-        let (slot, found) = slot(of: bytes, hash: hash)
-        if found == nil { slots[slot] = hash & 0xFFFF_FFFF_0000_0000 | UInt64(packedCount + 1) }
-        return found?.id
-    }
-
-    /// Gives back the memory that building needed more than the result.
-    mutating func finish() {
-        packed = packed.prefix(packedCount, filler: 0)
-        places = places.prefix(count, filler: Self.absent)
+    /// Makes the entries findable, and gives back the memory that building needed more than the result. The id of an entry whose spelling
+    /// another has already, if there is one; the vocabulary is then of no use.
+    mutating func finish() -> Int32? {
+        packed = packed.prefix(packedCount)
+        places = places.prefix(count)
+        // A block at a time, so that its reads of the table wait for memory together.
+        let block = FlatTable<(place: Int, hash: UInt64)>(unwritten: 64)
+        var touched: UInt64 = 0
+        defer { withExtendedLifetime(touched) {} }
+        var place = 0
+        while place < packedCount {
+            var count = 0
+            while place < packedCount, count < block.count {
+                let entry = entry(at: place)
+                if foreign.isEmpty || foreign[Array(entry.bytes)] != entry.id {
+                    block[count] = (place, hash(entry.bytes))
+                    touched ^= touchSlot(block[count].hash)
+                    count += 1
+                }
+                place += Self.headerSize + entry.bytes.count
+            }
+            for index in 0..<count {
+                let (place, hash) = block[index]
+                let (slot, found) = slot(of: entry(at: place).bytes, hash: hash)
+                guard found == nil else { return entry(at: place).id }
+                slots[slot] = hash & 0xFFFF_FFFF_0000_0000 | UInt64(place + 1)
+            }
+        }
+        return nil
     }
 
     // MARK: Looking up
@@ -144,26 +157,24 @@ struct Vocabulary: Sendable {
         return (slot, nil)
     }
 
-    /// Eight bytes at a time: multiply, and fold the product's halves together.
+    /// Eight bytes at a time: multiply, and fold the product's halves together. The last eight may overlap those before.
     @inline(__always)
     func hash(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt64 {
         let raw = UnsafeRawBufferPointer(bytes)
-        var hash = UInt64(bytes.count) &* 0x9E37_79B9_7F4A_7C15
-        var position = 0
+        var hash = UInt64(raw.count) &* 0x9E37_79B9_7F4A_7C15
         func mix(_ word: UInt64) {
             let (high, low) = (hash ^ word).multipliedFullWidth(by: multiplier)
             hash = high ^ low ^ multiplier
         }
-        while position + 8 <= raw.count {
-            mix(raw.loadUnaligned(fromByteOffset: position, as: UInt64.self))
-            position += 8
+        if raw.count >= 8 {
+            for position in stride(from: 0, to: raw.count - 8, by: 8) { mix(raw.loadUnaligned(fromByteOffset: position, as: UInt64.self)) }
+            mix(raw.loadUnaligned(fromByteOffset: raw.count - 8, as: UInt64.self))
+        } else if raw.count >= 4 {
+            let (low, high) = (raw.loadUnaligned(as: UInt32.self), raw.loadUnaligned(fromByteOffset: raw.count - 4, as: UInt32.self))
+            mix(UInt64(high) << 32 | UInt64(low))
+        } else if raw.count > 0 {
+            mix(UInt64(raw[0]) << 16 | UInt64(raw[raw.count / 2]) << 8 | UInt64(raw[raw.count - 1]))
         }
-        var tail: UInt64 = 0
-        while position < raw.count {
-            tail = tail << 8 | UInt64(raw[position])
-            position += 1
-        }
-        mix(tail)
         mix(0x2545_F491_4F6C_DD1D)
         return hash
     }
@@ -171,7 +182,16 @@ struct Vocabulary: Sendable {
     @inline(__always)
     static func equal(_ left: UnsafeBufferPointer<UInt8>, _ right: UnsafeBufferPointer<UInt8>) -> Bool {
         guard left.count == right.count else { return false }
-        for index in 0..<left.count where left[index] != right[index] { return false }
+        let (left, right) = (UnsafeRawBufferPointer(left), UnsafeRawBufferPointer(right))
+        func differ<Word: FixedWidthInteger & BitwiseCopyable>(at position: Int, _: Word.Type) -> Bool {
+            left.loadUnaligned(fromByteOffset: position, as: Word.self) != right.loadUnaligned(fromByteOffset: position, as: Word.self)
+        }
+        if left.count >= 8 {
+            for position in stride(from: 0, to: left.count - 8, by: 8) where differ(at: position, UInt64.self) { return false }
+            return !differ(at: left.count - 8, UInt64.self)
+        }
+        if left.count >= 4 { return !differ(at: 0, UInt32.self) && !differ(at: left.count - 4, UInt32.self) }
+        for position in 0..<left.count where left[position] != right[position] { return false }
         return true
     }
 }

@@ -19,9 +19,15 @@ struct ByteBuffer: ~Copyable {
         count += 1
     }
 
+    /// Makes room for so many more.
+    @inline(__always)
+    mutating func reserve(_ more: Int) {
+        if count + more > storage.count { grow(to: count + more) }
+    }
+
     @inline(__always)
     mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) {
-        if count + bytes.count > storage.count { grow(to: count + bytes.count) }
+        reserve(bytes.count)
         for index in 0..<bytes.count { storage[count + index] = bytes[index] }
         count += bytes.count
     }
