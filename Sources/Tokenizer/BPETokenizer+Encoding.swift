@@ -140,11 +140,15 @@ extension BPETokenizer {
                 start += text.scalar(at: start).length
                 leading -= 1
             }
-            while trailing > 0, end > start {
-                end = text.start(before: end)
+            start = min(start, end)
+            // As in Hugging Face's tokenizers, nothing is taken off the end if the text up to there has fewer characters than that.
+            var place = end
+            while trailing > 0, place > 0 {
+                place = text.start(before: place)
                 trailing -= 1
             }
-            offsets[index] = min(start, end)..<end
+            if trailing == 0 { end = max(place, start) }
+            offsets[index] = start..<end
         }
     }
 

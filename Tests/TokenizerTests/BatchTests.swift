@@ -38,6 +38,24 @@ import Testing
         #expect(try tokenizer.encode("hello world", addSpecialTokens: true, truncation: Truncation(maxLength: 1)) == [5, 6, 7])
     }
 
+    /// Hugging Face's tokenizers take white space off the end of a token's range only if the text up to there has as many characters.
+    @Test func offsetsAreTrimmedAsHuggingFaceTrims() throws {
+        let file: JSONValue = [
+            "normalizer": ["type": "Replace", "pattern": ["String": "x"], "content": "a   "],
+            "post_processor": ["type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true],
+            "model": [
+                "vocab": ["a": 0, " ": 1, "  ": 2, "   ": 3, "a   ": 4, "b": 5], "merges": [[" ", " "], ["  ", " "], ["a", "   "]],
+            ],
+        ]
+        let tokenizer = try BPETokenizer(json: file, source: "file.json")
+        for (text, offsets) in [
+            ("x", [0..<1]), ("bbbx", [0..<1, 1..<2, 2..<3, 3..<3]), ("bx", [0..<1, 1..<2]), ("bbx", [0..<1, 1..<2, 2..<2]), ("xb", [0..<1, 1..<2]),
+            ("a   ", [0..<1]), ("ba   ", [0..<1, 1..<2]),
+        ] {
+            #expect(try tokenizer.encodeWithOffsets(text).offsets == offsets, "\(text)")
+        }
+    }
+
     @Test func offsetsCoverWhatTheIdsStandFor() throws {
         let tokenizer = try Goldens.tokenizer("gpt2-tiny")
         let text = "héllo 社区 🥳\n  x"

@@ -4,24 +4,27 @@ import Testing
 
 @testable import Tokenizer
 
-/// Random pipelines of all components against Hugging Face's tokenizers; see `scripts/goldens/tokenizer_pipelines.py`.
+/// The pipelines of model families, and random ones of all components, against Hugging Face's tokenizers; see
+/// `scripts/goldens/tokenizer_families.py` and `tokenizer_pipelines.py`.
 @Suite struct PipelineTests {
     /// The committed ones, and those of the file that GRPO_TOKENIZER_CASES names.
     private static func lines() throws -> [Substring] {
         let folder = try #require(Bundle.module.resourceURL).appendingPathComponent("Goldens")
         let more = ProcessInfo.processInfo.environment["GRPO_TOKENIZER_CASES"].map(URL.init(fileURLWithPath:))
-        return try [folder.appendingPathComponent("pipelines.golden.json"), more].compactMap { $0 }
+        let committed = ["families.golden.json", "pipelines.golden.json"].map(folder.appendingPathComponent)
+        return try (committed + [more].compactMap { $0 })
             .flatMap { try String(contentsOf: $0, encoding: .utf8).utf8.split(separator: UInt8(ascii: "\n")).map(Substring.init) }
     }
 
-    @Test func randomPipelinesDoAsHuggingFace() throws {
+    @Test func pipelinesDoAsHuggingFace() throws {
         var compared = 0
         for line in try Self.lines() {
             let golden = try JSONValue.parse(Array(line.utf8), source: "golden")
             let spec = try #require(golden["tokenizer"])
             let tokenizer = try BPETokenizer(json: spec, source: "pipeline")
             func name() -> String {
-                ["normalizer", "pre_tokenizer", "added_tokens", "post_processor", "decoder"].map { "\($0) \(spec[$0]?.serialized() ?? "")" }
+                (golden["name"]?.string.map { $0 + "\n" } ?? "")
+                    + ["normalizer", "pre_tokenizer", "added_tokens", "post_processor", "decoder"].map { "\($0) \(spec[$0]?.serialized() ?? "")" }
                     .joined(separator: "\n")
                     + "\n"
                     + ["unk_token", "fuse_unk", "byte_fallback", "ignore_merges"].map { "\($0) \(spec["model"]?[$0]?.serialized() ?? "")" }
@@ -47,6 +50,6 @@ import Testing
                 #expect(same(pieces.joined(), row[1].string), "streaming \(row[0].ids)\n\(name())")
             }
         }
-        #expect(compared > 200)
+        #expect(compared > 730)
     }
 }

@@ -123,24 +123,28 @@ def bytes_of(text):
     return places
 
 
+def record(spec, texts, rng):
+    """What Hugging Face's tokenizers make of the texts, of a third of their ids, and of random ids."""
+    tokenizer = Tokenizer.from_str(json.dumps(spec))
+    encoded = []
+    for text in texts:
+        plain, special = tokenizer.encode(text, add_special_tokens=False), tokenizer.encode(text)
+        place = bytes_of(text)
+        encoded.append([text, plain.ids, [place[i] for pair in plain.offsets for i in pair], special.ids])
+    lists = [row[3] for row in encoded[::3]] + [[rng.randrange(tokenizer.get_vocab_size() + 2) for _ in range(rng.randint(0, 9))] for _ in range(len(texts))]
+    decoded = [[ids, tokenizer.decode(ids, skip_special_tokens=False), tokenizer.decode(ids, skip_special_tokens=True)] for ids in lists]
+    return {"tokenizer": spec, "encode": encoded, "decode": decoded}
+
+
 def case(corpus, texts, rng):
     """None where Hugging Face's own code gives up."""
     try:
-        spec = pipeline(rng, corpus)
-        tokenizer = Tokenizer.from_str(json.dumps(spec))
-        encoded = []
-        for text in texts:
-            plain, special = tokenizer.encode(text, add_special_tokens=False), tokenizer.encode(text)
-            place = bytes_of(text)
-            encoded.append([text, plain.ids, [place[i] for pair in plain.offsets for i in pair], special.ids])
-        lists = [row[3] for row in encoded[::3]] + [[rng.randrange(tokenizer.get_vocab_size() + 2) for _ in range(rng.randint(0, 9))] for _ in range(len(texts))]
-        decoded = [[ids, tokenizer.decode(ids, skip_special_tokens=False), tokenizer.decode(ids, skip_special_tokens=True)] for ids in lists]
+        return record(pipeline(rng, corpus), texts, rng)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a Rust panic is not an Exception
         print("skipped:", str(error)[:100], file=sys.stderr)
         return None
-    return {"tokenizer": spec, "encode": encoded, "decode": decoded}
 
 
 def cases(count, texts, seed):

@@ -82,14 +82,10 @@ struct PreTokenizer: Sendable {
 
     private static func spelled(_ piece: Piece) -> AlignedText {
         var rewriter = AlignedText.Rewriter(piece)
-        var changes: [AlignedText.Change] = []
-        var position = 0
-        while position < piece.text.count {
-            let length = piece.text.scalar(at: position).length
-            for place in position..<position + length {
-                changes.append(AlignedText.Change(scalar: ByteAlphabet.scalars[Int(piece.text.bytes[place])], removed: place == position ? 0 : 1))
-            }
-            position += length
+        let scalars = ByteAlphabet.scalars
+        let changes = piece.text.bytes.lazy.map { byte in
+            // A character's first byte takes its place, the others are put in behind.
+            AlignedText.Change(scalar: scalars[Int(byte)], removed: byte & 0xC0 == 0x80 ? 1 : 0)
         }
         rewriter.replace(0..<piece.text.count, with: changes)
         return rewriter.new
