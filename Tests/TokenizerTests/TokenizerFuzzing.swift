@@ -1,0 +1,119 @@
+import Tokenizer
+
+/// Mutates `tokenizer.json` files and texts, and uses whatever still loads. Shared by the tests and `scripts/fuzz-tokenizer`.
+struct TokenizerFuzzing {
+    /// What went wrong, with the file's text.
+    struct Finding: Error, CustomStringConvertible {
+        var description: String
+        var file: [UInt8]
+    }
+
+    /// Good files to begin with.
+    let seeds: [[UInt8]]
+    var random: any RandomNumberGenerator
+    /// The file of the last turn.
+    private(set) var file: [UInt8] = []
+    /// Turns whose file could be loaded.
+    private(set) var loaded = 0
+
+    init(seeds: [[UInt8]], random: any RandomNumberGenerator) {
+        self.seeds = seeds
+        self.random = random
+    }
+
+    private static let words = [
+        "null", "true", "false", "0", "-1", "1", "2147483647", "2147483648", "4294967296", "1e9", "\"\"", "[]", "{}", "\"Sequence\"", "\"ByteLevel\"",
+        "\"Split\"", "\"Metaspace\"", "\"Removed\"", "\"MergedWithNext\"", "\"Contiguous\"", "\"NFKC\"", "\"NFD\"", "\"Lowercase\"", "\"Strip\"",
+        "\"Replace\"", "\"Prepend\"", "\"ByteFallback\"", "\"Fuse\"", "\"Punctuation\"", "\"Digits\"", "\"WhitespaceSplit\"",
+        "\"TemplateProcessing\"",
+        "{\"type\":\"NFC\"}", "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":true}",
+        "{\"type\":\"Prepend\",\"prepend\":\"▁\"}", "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"x*\"},\"content\":\"yy\"}",
+        "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a|aa)+$\"},\"behavior\":\"Isolated\",\"invert\":true}", "\\u0000", "\\ud83d\\ude00", "\\ud800",
+        "Ġ",
+        "▁", "<0xE4>", "\u{301}", "日", "{\"Regex\":\"\\\\s+(?!\\\\S)|.\"}", "\"unk_token\":\"a\"", "\"byte_fallback\":true", "\"ignore_merges\":true",
+        ",", ":", "[", "{",
+    ].map { Array($0.utf8) }
+
+    private static let texts = [
+        "", "hello world", "  The 日本 é e\u{301} ﬁ\u{1F469}\u{200D}\u{1F469} 12345\n\n\t x", "<|im_start|>user\n<|im_end|>",
+        "\u{0}\u{7F}\u{FFFD}\u{10FFFF}",
+        "a\u{301}\u{323}\u{301} ▁ Ġ <0xE4> 'll !!to?'d", String(repeating: "ab ", count: 500), String(repeating: "a", count: 3000),
+    ].map { Array($0.utf8) }
+
+    /// One file, which `note` sees before it is used, and a few texts; throws what must not be.
+    mutating func turn(_ note: ([UInt8]) -> Void = { _ in }) throws {
+        file = mutated(seeds.randomElement(using: &random) ?? [], with: Self.words)
+        note(file)
+        let tokenizer: BPETokenizer
+        do throws(TokenizerError) {
+            tokenizer = try BPETokenizer(file, source: "file")
+        } catch {
+            if error.description.contains("\n") { throw finding("an error of more than one line: \(error)") }
+            return
+        }
+        loaded += 1
+        for _ in 0..<3 {
+            let bytes = mutated(Self.texts.randomElement(using: &random) ?? [], with: Self.texts)
+            do throws(TokenizerError) {
+                try check(tokenizer, String(decoding: bytes, as: UTF8.self))
+                _ = try tokenizer.encode(utf8: bytes)
+            } catch {
+                if error.description.contains("\n") { throw finding("an error of more than one line: \(error)") }
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    private var failure: Finding?
+
+    private func finding(_ text: String) -> Finding { Finding(description: text, file: file) }
+
+    private mutating func check(_ tokenizer: BPETokenizer, _ text: String) throws(TokenizerError) {
+        let ids = try tokenizer.encode(text)
+        let encoding = try tokenizer.encodeWithOffsets(text)
+        if encoding.ids != ids { failure = finding("with offsets other ids: \(text.debugDescription)") }
+        let end = text.utf8.count
+        if !encoding.offsets.allSatisfy({ $0.lowerBound >= 0 && $0.upperBound <= end }) {
+            failure = finding("offsets outside: \(text.debugDescription)")
+        }
+        if !ids.allSatisfy({ $0 >= 0 && Int($0) < tokenizer.vocabularySize }) { failure = finding("ids outside: \(text.debugDescription)") }
+        let some = ids.shuffled(using: &random) + [-1, .max, Int32.random(in: 0...800, using: &random)]
+        for skips in [false, true] {
+            var decoder = StreamingDecoder(tokenizer, skipSpecialTokens: skips)
+            var pieces = ""
+            for id in some { pieces += decoder.append(id) }
+            pieces += decoder.finish()
+            if !pieces.utf8.elementsEqual(tokenizer.decode(some, skipSpecialTokens: skips).utf8) { failure = finding("streaming differs: \(some)") }
+        }
+    }
+
+    // MARK: Mutation
+
+    private mutating func mutated(_ bytes: [UInt8], with words: [[UInt8]]) -> [UInt8] {
+        var bytes = bytes
+        for _ in 0..<Int.random(in: 1...4, using: &random) {
+            let at = Int.random(in: 0...bytes.count, using: &random)
+            let run = at..<min(bytes.count, at + Int.random(in: 1...24, using: &random))
+            switch Int.random(in: 0..<8, using: &random) {
+            case 0 where at < bytes.count: bytes[at] = UInt8.random(in: 0...255, using: &random)
+            case 1: bytes.removeSubrange(run)
+            case 2: bytes.insert(contentsOf: bytes[run], at: at)
+            case 3: bytes.removeLast(min(bytes.count, Int.random(in: 0...40, using: &random)))
+            case 4: bytes.insert(contentsOf: words.randomElement(using: &random) ?? [], at: at)
+            default:
+                // A value, a number, or a string of JSON for another.
+                let value = Self.value(in: bytes, at: at)
+                bytes.replaceSubrange(value, with: words.randomElement(using: &random) ?? [])
+            }
+        }
+        return bytes
+    }
+
+    /// The literal or string around a place, as far as that can be told cheaply.
+    private static func value(in bytes: [UInt8], at place: Int) -> Range<Int> {
+        let separators = Array(",:[]{}".utf8)
+        let start = bytes[..<place].lastIndex { separators.contains($0) }.map { $0 + 1 } ?? 0
+        let end = bytes[place...].firstIndex { separators.contains($0) } ?? bytes.count
+        return start..<max(start, end)
+    }
+}
