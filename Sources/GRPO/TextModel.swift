@@ -37,7 +37,8 @@ public final class TextModel {
         tokenizer = try BPETokenizer(vocabulary, source: "\(checkpoint.path)/tokenizer.json")
         let tokenizerConfiguration = try json("tokenizer_config.json")
         let jinja = file("chat_template.jinja").map { String(decoding: $0, as: UTF8.self) }
-        template = try ChatTemplate(jinja: jinja, tokenizerConfiguration: tokenizerConfiguration)
+        template = try ChatTemplate(
+            jinja: jinja, additional: ChatTemplate.additional(in: checkpoint.path), tokenizerConfiguration: tokenizerConfiguration)
         let named = tokenizerConfiguration?["eos_token"]
         let name = named?.string ?? named?["content"]?.string
         let generation = try json("generation_config.json")

@@ -1,4 +1,5 @@
 import ChatTemplate
+import Foundation
 import JSON
 import Testing
 
@@ -56,6 +57,31 @@ import Testing
         for broken in [1, [["name": "a"]], ["text"]] as [JSONValue] {
             #expect(throws: ChatTemplateError.self) { try ChatTemplate(tokenizerConfiguration: ["chat_template": broken]) }
         }
+    }
+
+    @Test func readsADirectory() throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("templates-\(UUID())")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        func write(_ name: String, _ text: String) throws {
+            let file = folder.appendingPathComponent(name)
+            try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try Data(text.utf8).write(to: file)
+        }
+        func text(tools: [JSONValue]? = nil, _ name: String? = nil) throws -> String {
+            try ChatTemplate(directory: folder.path).render([hi], tools: tools, addGenerationPrompt: false, template: name).text
+        }
+        #expect(try ChatTemplate(directory: folder.path).names == ["default"])
+        try write("tokenizer_config.json", #"{"chat_template": "c{{ eos_token }}", "eos_token": "</s>"}"#)
+        #expect(try text() == "c</s>")
+        try write("chat_template.jinja", "j{{ eos_token }}")
+        try write("additional_chat_templates/tool_use.jinja", "t")
+        try write("additional_chat_templates/rag.jinja", "r")
+        try write("additional_chat_templates/notes.txt", "n")
+        #expect(try [text(), text(tools: []), text("rag")] == ["j</s>", "t", "r"])
+        #expect(try ChatTemplate(directory: folder.path).names == ["default", "rag", "tool_use"])
+        try write("tokenizer_config.json", "{")
+        let error = #expect(throws: ChatTemplateError.self) { try ChatTemplate(directory: folder.path) }
+        #expect(error?.description.contains("tokenizer_config.json") == true)
     }
 
     @Test func givesTheVariablesOfTransformers() throws {

@@ -87,14 +87,9 @@ struct Tokenize: ParsableCommand {
     private func json(_ path: String) throws -> JSONValue { try JSONValue.parse(contentsOf: path, limits: JSONLimits(depth: 90)) }
 
     private func chatTemplate() throws -> ChatTemplate {
-        let directory = "\(model)/additional_chat_templates"
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory))?.filter { $0.hasSuffix(".jinja") }.sorted() ?? []
-        let additional = try names.map { name in
-            let bytes = try BoundedFile.read("\(directory)/\(name)", limit: JSONLimits().bytes)
-            return (name: String(name.dropLast(".jinja".count)), text: String(decoding: bytes, as: UTF8.self))
-        }
+        if isDirectory { return try ChatTemplate(directory: model) }
         return try ChatTemplate(
-            jinja: companion("chat_template.jinja").map { String(decoding: $0, as: UTF8.self) }, additional: additional,
+            jinja: companion("chat_template.jinja").map { String(decoding: $0, as: UTF8.self) },
             tokenizerConfiguration: companion("tokenizer_config.json").map { try JSONValue.parse($0, source: "\(model)/tokenizer_config.json") })
     }
 
@@ -106,12 +101,14 @@ struct Tokenize: ParsableCommand {
         return try BPETokenizer(bytes, source: "\(model)/tokenizer.json")
     }
 
+    private var isDirectory: Bool {
+        var isDirectory: ObjCBool = false
+        return FileManager.default.fileExists(atPath: model, isDirectory: &isDirectory) && isDirectory.boolValue
+    }
+
     /// A file that goes with the weights: in a directory it is there without them.
     private func companion(_ name: String) throws -> [UInt8]? {
-        var isDirectory: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: model, isDirectory: &isDirectory), isDirectory.boolValue else {
-            return try Checkpoint(opening: model).companion(name)
-        }
+        guard isDirectory else { return try Checkpoint(opening: model).companion(name) }
         let path = "\(model)/\(name)"
         return FileManager.default.fileExists(atPath: path) ? try BoundedFile.read(path, limit: JSONLimits().bytes) : nil
     }
