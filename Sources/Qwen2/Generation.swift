@@ -52,11 +52,13 @@ extension Qwen2Model {
     ///   - generation: the round of sampling, so that the same stream gives other tokens next time.
     ///   - tape: keeps the activations for training.
     ///   - shouldStop: asked after every token with (request, completion, its ids so far); `true` ends the completion.
+    ///   - allowed: asked before every token for those that may come next; nil allows all. One of them must have a score that is finite.
     ///   - progress: called after every step.
     /// - Returns: for each request its completions.
     public func generate(
         _ requests: [GenerationRequest], _ parameters: SamplingParameters, generation: UInt32 = 0, tape: RolloutTape? = nil,
         shouldStop: ((_ request: Int, _ completion: Int, _ ids: [Int32]) -> Bool)? = nil,
+        allowed: ((_ request: Int, _ completion: Int) -> TokenMask?)? = nil,
         progress: (GenerationProgress) -> Void = { _ in }
     ) -> [[Completion]] {
         let sampler = Sampler(parameters: parameters, vocabularySize: configuration.vocabularySize)
@@ -78,7 +80,8 @@ extension Qwen2Model {
             }
             // The first token of every completion comes from the same logits; each draw reads its own copy of the row's index.
             for sequence in active.indices.suffix(request.count) {
-                let draw = active[sequence].draw(generation: generation, prompt: request.prompt, ids: [])
+                var draw = active[sequence].draw(generation: generation, prompt: request.prompt, ids: [])
+                draw.allowed = allowed?(index, active[sequence].completion)
                 let drawn = sampler.sample(logits, [draw], keepsEntropy: tape != nil)
                 tape?.note(drawn, 0, request: index, completion: active[sequence].completion)
                 append(drawn.tokens[0], drawn.logprobs[0], to: &active[sequence], &results, parameters, shouldStop)
@@ -101,9 +104,11 @@ extension Qwen2Model {
             tape?.noteTokens(active.map { ($0.request, $0.completion) })
             let logits = decode(rows, cache, logitsOf: Array(0..<rows.count), room)
             let draws = active.map { sequence in
-                sequence.draw(
+                var draw = sequence.draw(
                     generation: generation, prompt: parameters.repetitionPenalty == 1 ? [] : requests[sequence.request].prompt,
                     ids: results[sequence.request][sequence.completion].ids)
+                draw.allowed = allowed?(sequence.request, sequence.completion)
+                return draw
             }
             let drawn = sampler.sample(logits, draws, keepsEntropy: tape != nil)
             for row in active.indices {

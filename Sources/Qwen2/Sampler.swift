@@ -8,7 +8,7 @@ import CKernels
 
 /// Chooses the next token of each row of logits, and tells its log-probability.
 ///
-/// The log-probability is that of the model's distribution at the temperature (1 for greedy), before penalties and truncation: what the
+/// The log-probability is that of the model's distribution at the temperature (1 for greedy), before penalties, truncation and masks: what the
 /// trainer's forward pass computes for the same token, bit for bit.
 struct Sampler {
     let parameters: SamplingParameters
@@ -28,6 +28,8 @@ struct Sampler {
         var position: UInt32
         /// Prompt and completion so far; read for the repetition penalty only.
         var context: [Int32]
+        /// The tokens that may be drawn; nil allows all.
+        var allowed: TokenMask?
     }
 
     /// The tokens drawn, a row each, and what the trainer's forward pass would say of them.
@@ -45,15 +47,17 @@ struct Sampler {
         var sums = [Float](repeating: 0, count: rows)
         ck_log_softmax(logits, rows, vocabularySize, inverse, nil, &sums, nil, nil)
         var tokens = [Int32](repeating: 0, count: rows)
+        let isConstrained = draws.contains { $0.allowed != nil }
         let uniforms = draws.map { random.uniform(stream: $0.stream, generation: $0.generation, position: $0.position) }
-        if parameters.repetitionPenalty == 1 && greedy {
+        if parameters.repetitionPenalty == 1 && greedy && !isConstrained {
             ck_argmax(&tokens, logits, rows, vocabularySize)
-        } else if parameters.repetitionPenalty == 1 && parameters.keepsAll {
+        } else if parameters.repetitionPenalty == 1 && parameters.keepsAll && !isConstrained {
             ck_sample(&tokens, logits, rows, vocabularySize, inverse, sums, uniforms)
         } else {
             for (row, draw) in draws.enumerated() {
                 var scores = Array(UnsafeBufferPointer(start: logits + row * vocabularySize, count: vocabularySize))
                 penalize(&scores, draw.context)
+                if let allowed = draw.allowed { for id in scores.indices where !allowed[id] { scores[id] = -.infinity } }
                 tokens[row] = greedy ? argmax(scores) : choose(scores.map { $0 * inverse }, uniforms[row])
             }
         }
@@ -83,12 +87,14 @@ struct Sampler {
     private func choose(_ scores: [Float], _ uniform: Double) -> Int32 {
         let top = scores.max() ?? 0
         var candidates = scores.indices.map { (id: $0, weight: exp(Double(scores[$0] - top))) }
+        candidates.removeAll { $0.weight == 0 }
         if parameters.topK == 0 {
             // Tokens this improbable sum to less than what top-p drops, or fall under min-p: sorting them would change nothing.
             let floor = max(Double(1 - parameters.topP) / Double(scores.count), Double(parameters.minP)) * 0.999
             candidates.removeAll { $0.weight < floor }
         }
-        candidates.sort { ($0.weight, $1.id) > ($1.weight, $0.id) }
+        // Only what leaves some out goes by their order.
+        if !parameters.keepsAll { candidates.sort { ($0.weight, $1.id) > ($1.weight, $0.id) } }
         if parameters.topK > 0, parameters.topK < candidates.count {
             // Ties with the last one that is kept stay, as in transformers.
             let least = candidates[parameters.topK - 1].weight

@@ -12,9 +12,17 @@ extension BPETokenizer {
         return String(decoding: bytes.contents, as: UTF8.self)
     }
 
-    /// Whether decoding is no more than putting the bytes of ids one behind the other.
-    var isByteLevel: Bool {
+    /// Whether decoding is no more than putting the bytes of ids one behind the other, as with Qwen2, Llama 3 and GPT-2.
+    public var isByteLevel: Bool {
         if decoders.count == 1, case .byteLevel = decoders[0] { model.vocabulary.isByteLevel } else { false }
+    }
+
+    /// The bytes that an id adds to a text, which need not be whole characters; nil where `isByteLevel` is not so, and for an id that does not exist.
+    public func bytes(of id: Int32) -> [UInt8]? {
+        guard isByteLevel, addedTokens.token(of: id) != nil || model.vocabulary.bytes(of: id) != nil else { return nil }
+        var bytes = ByteBuffer()
+        appendBytes(of: id, skipSpecialTokens: false, to: &bytes)
+        return Array(bytes.contents)
     }
 
     /// What an id hands to the decoders; nil for an id that does not exist or is to be skipped.

@@ -154,4 +154,48 @@ import Testing
         #expect(text.outputLines.contains("reward: \(try #require(means["reward"]?.double))"))
         #expect(text.outputLines.first == "12 completions")
     }
+
+    @Test func evalEstimatesPassAtK() throws {
+        let arguments = ["eval", "model", "--dataset", "data.jsonl", "--reward-funcs", "length", "--temperature", "1", "--max-new-tokens", "12"]
+        let pass = arguments + ["--pass-at", "1", "3", "--num-return", "4", "--pass-threshold", "-9"]
+        let lines = try workspace.run(pass + ["--json"]).json
+        try #require(lines.count == 49)
+        // By hand: of 4 completions c reach the threshold; at least one of 3 does unless 3 do not.
+        var (one, three) = (0.0, 0.0)
+        for row in 0..<12 {
+            let right = lines[4 * row..<4 * row + 4].count { ($0["rewards"]?["length"]?.double ?? -99) >= -9 }
+            #expect(Set(lines[4 * row..<4 * row + 4].compactMap { $0["group"]?.int }) == [row])
+            one += Double(right) / 48
+            three += [0, 0.75, 1, 1, 1][right] / 12
+        }
+        #expect(one > 0 && one < 1)
+        let estimates = [lines[48]["pass@1"]?.array, lines[48]["pass@3"]?.array].map { $0?.compactMap(\.double) ?? [] }
+        #expect(abs(estimates[0][0] - one) < 1e-12 && abs(estimates[1][0] - three) < 1e-12)
+        #expect(estimates.allSatisfy { $0[1] <= $0[0] && $0[0] <= $0[2] && $0[1] >= 0 && $0[2] <= 1 })
+        let text = try workspace.run(pass)
+        #expect(text.outputLines.contains { $0.hasPrefix("pass@3: \(estimates[1][0]) (95 % between ") })
+        expectRefusal(try workspace.run(arguments + ["--pass-at", "5", "--num-return", "4"]), status: 64, "--pass-at has 5")
+        expectRefusal(try workspace.run(Array(arguments.prefix(6)) + ["--pass-at", "5"]), status: 64, "--temperature")
+    }
+
+    /// A random model, which would never say such a thing by itself.
+    @Test func regexMakesEveryAnswerMatch() throws {
+        let regex = #"(yes|no), \d{1,3}\.?"#
+        for temperature in ["0", "1"] {
+            let lines = try outcome("--input", "data.jsonl", "--temperature", temperature, "--json", "--max-new-tokens", "30", "--regex", regex).json
+            #expect(lines.count == 12)
+            for line in lines {
+                let text = try #require(line["text"]?.string)
+                #expect(text.wholeMatch(of: try Regex(regex)) != nil, "\(text)")
+                #expect(line["finish_reason"]?.string == "stop")
+                #expect(line["ids"]?.array?.last?.int == 288)
+                // The log-probs stay those of the whole distribution: far below those of a mask that leaves little else.
+                #expect((line["logprobs"]?.array?.first?.double ?? 0) < -1)
+            }
+        }
+        // Nothing ends an answer that may not end: it is whole where nothing can follow.
+        let open = try outcome("--prompt", "x", "--json", "--ignore-eos", "--regex", "(yes|no)").json[0]
+        #expect(["yes", "no"].contains(open["text"]?.string) && open["finish_reason"]?.string == "stop")
+        expectRefusal(try workspace.run("generate", "model", "--prompt", "x", "--regex", "(a"), status: 64, "--regex")
+    }
 }

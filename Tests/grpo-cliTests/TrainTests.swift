@@ -120,6 +120,37 @@ import Testing
         #expect(try workspace.bytes("back/tokenizer.json") == workspace.bytes("run/tokenizer.json"))
     }
 
+    /// Stop strings and an expression: completions end and match as they should, keep all their ids, and train.
+    @Test func answersEndAndMatch() throws {
+        let regex = "[a-z]{1,8}( [a-z]{1,8})*,"
+        try train("matching", "--vllm_structured_outputs_regex", regex, "--max_completion_length", "24")
+        try train("stopped", "--generation_kwargs", #"{"stop_strings": ["e", " t"]}"#, "--max_completion_length", "24")
+        for step in 1...3 {
+            let matching = try workspace.jsonLines("matching/completions/step-00000\(step).jsonl")
+            for rollout in matching where rollout["finish_reason"]?.string == "stop" {
+                let text = try #require(rollout["text"]?.string)
+                #expect(text.wholeMatch(of: try Regex(regex)) != nil, "\(text)")
+                #expect(rollout["ids"]?.array?.last?.int == 288)
+            }
+            for rollout in try workspace.jsonLines("stopped/completions/step-00000\(step).jsonl") {
+                let (text, ids) = (try #require(rollout["text"]?.string), try #require(rollout["ids"]))
+                let words = ["e", " t"].filter { text.contains($0) }
+                #expect(words.isEmpty == (rollout["finish_reason"]?.string == "length" || ids.array?.last?.int == 288), "\(text)")
+                // All ids are kept, and no id came after the one with which the text had a stop string.
+                let shorter = JSONValue.array(Array(try #require(ids.array).dropLast())).serialized()
+                let before = try workspace.run("tokenize", "model", "--decode", "--skip-special-tokens", input: shorter).output
+                #expect(!before.contains("e") && !before.contains(" t"), "\(text)")
+            }
+        }
+        #expect(try workspace.jsonLines("stopped/metrics.jsonl").allSatisfy { ($0["completions/clipped_ratio"]?.double ?? 1) < 1 })
+        for (arguments, words) in [
+            (["--vllm_structured_outputs_regex", "(a"], "vllm_structured_outputs_regex"),
+            (["--generation_kwargs", #"{"stop_strings": [1]}"#], "stop_strings"),
+        ] {
+            expectRefusal(try workspace.run(Workspace.training("refused") + arguments), words)
+        }
+    }
+
     @Test func float32Runs() throws {
         try train("run", "--dtype", "float32", "--beta", "0.1")
         #expect(try workspace.jsonLines("run/metrics.jsonl").allSatisfy { $0["kl"]?.double?.isFinite == true })

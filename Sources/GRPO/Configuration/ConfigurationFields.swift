@@ -74,7 +74,8 @@ extension GRPOConfiguration {
         .init("repetition_penalty", \.repetitionPenalty, in: .positive, "above 1 discourages tokens that have been used"),
         .init(
             "generation_kwargs", \.generationArguments,
-            "further sampling settings, over those above: temperature, top_p, top_k, min_p, repetition_penalty, max_new_tokens"),
+            "further sampling settings, over those above: top_p, top_k, min_p, repetition_penalty, eos_token_id, stop_strings"),
+        .init("vllm_structured_outputs_regex", \.structuredOutputsRegex, "a regular expression that every completion is made to match"),
         .init("chat_template_kwargs", \.chatTemplateArguments, "variables for the chat template, such as enable_thinking"),
     ]
 

@@ -106,7 +106,6 @@ enum ForeignKey: Sendable {
         "num_generation": .renamed("num_generations"),
         "max_prompt_length": .removed("TRL removed it and prompts are never cut here either; leave it out and keep long prompts out of the dataset"),
         "vllm_mode": .only(["colocate", "server"], "generation is built in"),
-        "vllm_structured_outputs_regex": .only(off, "answers cannot be constrained yet; the regex reward can ask for the form"),
         "fp16": .only(off, "float16 has too few exponents to train in; set dtype to bfloat16 or float32"),
         "use_peft": .only(off, "LoRA is not supported yet; leave it out for full fine-tuning"),
         "load_in_8bit": .only(off, "a quantised model cannot be trained; leave it out"),

@@ -31,7 +31,34 @@ extension GRPOConfiguration {
         _ = try SGD.Settings(self)
         _ = try schedule(steps: 1)
         _ = try sampling(endTokens: [])
+        _ = try stopStrings()
+        if let regex = answerPattern {
+            do throws(ConstraintError) {
+                _ = try PatternAutomaton(regex)
+            } catch {
+                throw ConfigurationError(message: "vllm_structured_outputs_regex: \(error)")
+            }
+        }
     }
+
+    /// Texts that end a completion: transformers' and vLLM's names for them in `generation_kwargs`.
+    func stopStrings() throws(ConfigurationError) -> [String] {
+        var strings: [String] = []
+        for (name, value) in generationArguments.members where Self.stopNames.contains(name) && !value.isNull {
+            for item in value.array ?? [value] {
+                guard let text = item.string, !text.isEmpty else {
+                    throw ConfigurationError(message: "generation_kwargs: \(name) is \(value.serialized()), expected a text or a list of texts")
+                }
+                strings.append(text)
+            }
+        }
+        return strings
+    }
+
+    private static let stopNames = ["stop_strings", "stop"]
+
+    /// The expression of a key of its own, else of `generation_kwargs`, as TRL looks for it.
+    var answerPattern: String? { structuredOutputsRegex ?? generationArguments["structured_outputs"]?["regex"]?.string }
 
     /// How completions are sampled: the keys of their own, and `generation_kwargs` over them.
     func sampling(endTokens: Set<Int32>) throws(ConfigurationError) -> SamplingParameters {
@@ -52,6 +79,8 @@ extension GRPOConfiguration {
             case ("repetition_penalty", let number?): parameters.repetitionPenalty = Float(number)
             case ("top_k", _) where value.int != nil: parameters.topK = value.int ?? 0
             case ("do_sample", _) where value.bool == true: break
+            case ("structured_outputs", _) where value["regex"]?.string != nil && value.object?.members.count == 1: break
+            case (let name, _) where Self.stopNames.contains(name): break
             case ("eos_token_id", _):
                 let ids = (value.array ?? [value]).compactMap { $0.int.flatMap(Int32.init(exactly:)) }
                 guard !ids.isEmpty, ids.count == value.array?.count ?? 1 else { throw fail("eos_token_id is no id nor a list of ids") }
@@ -60,7 +89,8 @@ extension GRPOConfiguration {
                 throw fail("\(name) has a key of its own, which training goes by too: set temperature, max_completion_length")
             default:
                 throw fail(
-                    "found '\(name)' with \(value.serialized()), expected top_p, top_k, min_p, repetition_penalty or eos_token_id with a number")
+                    "found '\(name)' with \(value.serialized()), expected top_p, top_k, min_p, repetition_penalty or eos_token_id with a number, "
+                        + "stop_strings with texts, or structured_outputs with a regex")
             }
         }
         if let problem = parameters.problem { throw fail(problem) }

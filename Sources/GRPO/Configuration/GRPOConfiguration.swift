@@ -108,6 +108,8 @@ public struct GRPOConfiguration: Sendable {
 
     /// `generation_kwargs`
     public var generationArguments = KeywordArguments()
+    /// `vllm_structured_outputs_regex`: what every completion has to match, from its first character to its last
+    public var structuredOutputsRegex: String?
     /// `chat_template_kwargs`
     public var chatTemplateArguments = KeywordArguments()
 

@@ -18,7 +18,9 @@ extension GRPOTrainer {
         for first in stride(from: 0, to: set.promptIDs.count, by: together) {
             let rows = Array(first..<min(first + together, set.promptIDs.count))
             let requests = rows.map { GenerationRequest(prompt: set.promptIDs[$0], count: group, stream: UInt64($0 * group)) }
-            let completions = policy.model.generate(requests, sampling, generation: .max)
+            let rules = answerRules(requests)
+            let completions = policy.model.generate(
+                requests, sampling, generation: .max, shouldStop: rules?.shouldStop, allowed: rules?.allowed)
             for batch in stride(from: 0, to: rows.count, by: prompts) {
                 let part = batch..<min(batch + prompts, rows.count)
                 try evaluate(set, rows: Array(rows[part]), completions: Array(completions[part]), into: &metrics)

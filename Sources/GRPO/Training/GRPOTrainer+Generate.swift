@@ -92,12 +92,20 @@ extension GRPOTrainer {
     private func sample(_ rows: [Int], dataset: PromptDataset, promptIDs: [[Int32]], step: Int, attempt: Int, tape: RolloutTape?) -> [Rollout] {
         let requests = rows.map { GenerationRequest(prompt: promptIDs[$0], count: plan.generations, stream: UInt64($0 * plan.generations)) }
         let total = rows.count * plan.generations
+        let rules = answerRules(requests)
         let completions = policy.model.generate(
             requests, sampling, generation: UInt32(truncatingIfNeeded: step | attempt << 24), tape: tape,
+            shouldStop: rules?.shouldStop, allowed: rules?.allowed,
             progress: { state in
                 self.progress(.generating(step: step, tokens: state.tokens, active: state.active, completions: total))
             })
         return rolloutRecords(rows, dataset, promptIDs, completions)
+    }
+
+    /// Stop strings and the expression that answers have to match; nil without either.
+    func answerRules(_ requests: [GenerationRequest]) -> AnswerRules? {
+        guard constraint != nil || !stopStrings.isEmpty else { return nil }
+        return AnswerRules(requests, tokenizer: policy.tokenizer, stop: stopStrings, constraint: constraint)
     }
 
     /// What was generated for some rows of a dataset, as records that wait for their rewards.
@@ -141,7 +149,11 @@ extension GRPOTrainer {
         metrics.record(table.metrics)
     }
 
-    func isTruncated(_ rollout: Rollout) -> Bool { !(rollout.ids.last.map(sampling.endTokens.contains) ?? false) }
+    /// No end token, as in TRL; but what a stop string ended is whole.
+    func isTruncated(_ rollout: Rollout) -> Bool {
+        let isEnded = rollout.ids.last.map(sampling.endTokens.contains) ?? false
+        return !isEnded && !(rollout.finishReason == FinishReason.stop.rawValue && (constraint != nil || !stopStrings.isEmpty))
+    }
 
     /// The sampler's log-probabilities where they are the trainer's, bit for bit; otherwise a forward pass, as TRL makes it.
     private func oldLogps(of rollouts: [Rollout]) -> [[Float]] {

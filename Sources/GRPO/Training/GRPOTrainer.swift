@@ -24,6 +24,10 @@ public final class GRPOTrainer {
     let schedule: LearningRateSchedule
     /// How completions are drawn.
     let sampling: SamplingParameters
+    /// What ends a completion besides `sampling.endTokens`.
+    let stopStrings: [String]
+    /// What a completion is made to match.
+    let constraint: TokenConstraint?
     let logger: Logger
     let progress: (TrainingProgress) -> Void
 
@@ -70,6 +74,8 @@ public final class GRPOTrainer {
         entropy = AdaptiveEntropy(configuration)
         optimizer = try configuration.makeOptimizer(policy.model.parameters)
         sampling = try configuration.sampling(endTokens: policy.endTokens)
+        stopStrings = try configuration.stopStrings()
+        constraint = try configuration.answerPattern.map { try TokenConstraint(expression: $0, model: policy, endTokens: sampling.endTokens) }
         schedule = try configuration.schedule(steps: plan.totalSteps)
         if let alarm = RunAlarms.learningRate(schedule, model: policy.model) { logger.warning("\(alarm)") }
         for warning in configuration.warnings { logger.warning("\(warning)") }

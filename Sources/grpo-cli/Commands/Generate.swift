@@ -24,6 +24,9 @@ struct Generate: ParsableCommand {
     @Option(parsing: .singleValue, help: "End a completion before this text; may be given several times.")
     var stop: [String] = []
 
+    @Option(parsing: .unconditional, help: "A regular expression that every completion is made to match, from its first character to its last.")
+    var regex: String?
+
     @Option(name: [.customLong("num-return")], parsing: .unconditional, help: "Completions a prompt.")
     var count = 1
 
@@ -49,6 +52,7 @@ struct Generate: ParsableCommand {
         }
         var parameters = sampling.parameters
         if !ignoreEos { parameters.endTokens = text.endTokens }
+        let constraint = try regex.map { try TokenConstraint(expression: $0, model: text, endTokens: parameters.endTokens) }
         var waiting = prompts.enumerated().flatMap { row, prompt in
             stride(from: 0, to: count, by: Self.batch).map { first in
                 GenerationRequest(prompt: prompt, count: min(Self.batch, count - first), stream: UInt64(row) * UInt64(count) + UInt64(first))
@@ -61,7 +65,7 @@ struct Generate: ParsableCommand {
                 size += next.count
                 requests.append(waiting.removeFirst())
             }
-            try generate(requests, of: prompts.count * count, text, parameters)
+            try generate(requests, of: prompts.count * count, text, parameters, constraint)
         }
     }
 
@@ -71,27 +75,35 @@ struct Generate: ParsableCommand {
         if prompt == "" { throw ValidationError("--prompt is empty, expected text") }
         if !(1...1_000_000).contains(count) { throw ValidationError("--num-return is \(count), expected 1 to 1000000") }
         if stop.contains("") { throw ValidationError("--stop is empty, expected text") }
+        if let regex {
+            do throws(ConstraintError) { _ = try PatternAutomaton(regex) } catch { throw ValidationError("--regex: \(error)") }
+        }
         if raw && system != nil { throw ValidationError("--system goes through the chat template, which --raw leaves out: give one of them") }
     }
 
     /// Decodes some of the `total` completions and prints them.
-    private func generate(_ requests: [GenerationRequest], of total: Int, _ text: TextModel, _ parameters: SamplingParameters) throws {
+    private func generate(
+        _ requests: [GenerationRequest], of total: Int, _ text: TextModel, _ parameters: SamplingParameters, _ constraint: TokenConstraint?
+    ) throws {
         // A single completion is shown as it is made.
         let streams = !json && total == 1
         var unwritten: FileError?
         var followed = requests.map { request in (0..<request.count).map { _ in CompletionText(text.tokenizer, stop: stop) } }
+        let rules = constraint.map { AnswerRules(requests, tokenizer: text.tokenizer, constraint: $0) }
         var terminal = Terminal()
         let started = ContinuousClock.now
         let completions = text.model.generate(
             requests, parameters,
             shouldStop: { request, completion, ids in
-                guard streams || !stop.isEmpty, let id = ids.last else { return false }
+                let isWhole = rules?.shouldStop(request, completion, ids) ?? false
+                guard streams || !stop.isEmpty, let id = ids.last else { return isWhole }
                 let piece = followed[request][completion].append(id)
                 if streams {
                     do throws(FileError) { try StandardOutput.write(piece) } catch { unwritten = error }
                 }
-                return followed[request][completion].isStopped || unwritten != nil
+                return isWhole || followed[request][completion].isStopped || unwritten != nil
             },
+            allowed: rules?.allowed,
             progress: { state in
                 if !streams {
                     let speed = Double(state.tokens) / Terminal.seconds(ContinuousClock.now - started)
