@@ -179,8 +179,8 @@ import Testing
             ("kwargs['log_extra']('m', ['x']); return [1, 1]", "logged the column \"m\" with another number of values"),
             ("os._exit(3)", "rewards.py ended with code 3"),
             ("os.kill(os.getpid(), signal.SIGKILL)", "rewards.py was killed by signal 9 (Killed)"),
-            ("time.sleep(60)", "rewards.py did not answer in time"),
-            ("asyncio.run(asyncio.sleep(60))", "rewards.py did not answer in time"),
+            ("time.sleep(60)", "rewards.py did not answer within 2.0 s"),
+            ("asyncio.run(asyncio.sleep(60))", "rewards.py did not answer within 2.0 s"),
             ("[os.close(fd) for fd in range(3, 20)]; return [1, 1]", "rewards.py"),
         ])
     func failures(body: String, message: String) throws {

@@ -66,17 +66,18 @@ struct ChildProcess: ~Copyable {
         return waitid(P_PID, id_t(id), &status, WEXITED | WNOHANG | WNOWAIT) == 0 && Self.pid(status) == 0
     }
 
-    /// Sends a line, of which `line` is all but the newline, and waits for one of at most `limit` bytes in return.
+    /// Sends a line, of which `line` is all but the newline, and waits at most `timeout` seconds for one of at most `limit` bytes in return.
     ///
     /// After a failure nothing is known about what it will say next; it is to be ended.
-    mutating func ask(_ line: [UInt8], deadline: ContinuousClock.Instant, limit: Int) throws(Failure) -> [UInt8] {
+    mutating func ask(_ line: [UInt8], timeout: Double, limit: Int) throws(Failure) -> [UInt8] {
+        let deadline = ContinuousClock.now + .seconds(timeout)
         guard unread.isEmpty else { throw Failure(words: "wrote more than one line for an answer") }
         let request = line + [UInt8(ascii: "\n")]
         var sent = 0
         var isDead = false
         while true {
             let left = (deadline - .now) / .milliseconds(1)
-            guard left > 0 else { throw Failure(words: "did not answer in time") }
+            guard left > 0 else { throw Failure(words: "did not answer within \(timeout) s") }
             var event = pollfd(fd: socket, events: Int16(POLLIN | (sent < request.count ? POLLOUT : 0)), revents: 0)
             // Its own children may hold the socket open after its death: do not rely on the end of the stream alone.
             let ready = poll(&event, 1, Int32(min(left.rounded(.up), 100)))

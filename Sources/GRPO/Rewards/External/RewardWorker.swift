@@ -31,7 +31,6 @@ final class RewardWorker: Sendable {
     /// One question, one answer. A process that does not give one is ended; the next question goes to a new one.
     func ask(_ question: JSONObject) throws(Failure) -> JSONObject {
         let line = Array(JSONValue.object(question).serialized().utf8)
-        let deadline = ContinuousClock.now + .seconds(timeout)
         let answer: [UInt8]
         do {
             answer = try process.withLock { process in
@@ -39,7 +38,7 @@ final class RewardWorker: Sendable {
                 var child = try process.take() ?? start()
                 let answer: [UInt8]
                 do {
-                    answer = try child.ask(line, deadline: deadline, limit: answerLimit)
+                    answer = try child.ask(line, timeout: timeout, limit: answerLimit)
                 } catch {
                     child.end()
                     throw error
