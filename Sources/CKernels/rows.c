@@ -162,7 +162,7 @@ void ck_rmsnorm_backward(
     norm a = {.dx = dx, .dweight = dweight, .dy = dy, .x = x, .weight = weight, .eps = eps, .rows = rows, .n = n};
     a.scales = ck_scratch(rows * sizeof(float));
     ck_parallel_for(tasks(rows, TASK_ROWS), rmsnorm_dx_task, &a);
-    ck_parallel_for(tasks(n, TASK_COLUMNS), rmsnorm_dweight_task, &a);
+    if (dweight) ck_parallel_for(tasks(n, TASK_COLUMNS), rmsnorm_dweight_task, &a);
 }
 
 // Rotary embedding

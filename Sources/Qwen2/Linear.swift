@@ -7,42 +7,74 @@ struct Linear {
     /// What the layers read, while somebody wants to know.
     let inputs = InputSquares()
 
-    /// y[rows][outputs] = x[rows][inputs] Wᵀ + bias.
+    /// y[rows][outputs] = x[rows][inputs] Wᵀ + bias, and what an adapter adds.
     func forward(_ weight: Parameter, bias: Parameter? = nil, _ x: UnsafeRawPointer, rows: Int, into y: UnsafeMutablePointer<Float>) {
+        product(weight, bias: bias, x, rows: rows, into: y)
+        weight.update?.forward(x, rows: rows, into: y, self)
+    }
+
+    /// y[rows][outputs] = x[rows][inputs] Wᵀ + bias; with `accumulate`, plus what y holds (then without bias).
+    func product(
+        _ weight: Parameter, bias: Parameter? = nil, _ x: UnsafeRawPointer, rows: Int, into y: UnsafeMutablePointer<Float>, accumulate: Bool = false
+    ) {
         let (n, k) = (weight.rowCount, weight.rowLength)
         if inputs.isCollecting { inputs.add(weight, x, isFloat: type == .float32, rows: rows) }
         if let packed = weight.packed {
-            ck_matmul(y, n, x.assumingMemoryBound(to: UInt16.self), rows, k, packed.bf16, n, bias?.values?.floats, 0)
+            ck_matmul(y, n, x.assumingMemoryBound(to: UInt16.self), rows, k, packed.bf16, n, bias?.values?.floats, accumulate ? 1 : 0)
         } else if let quantized = weight.quantized {
             quantized.multiply(x, rows: rows, bias: bias?.values?.floats, into: y)
         } else if let values = weight.values {
             if let bias = bias?.values { for row in 0..<rows { (y + row * n).update(from: bias.floats, count: n) } }
             sgemm(
-                false, true, rows, n, k, x.assumingMemoryBound(to: Float.self), k, values.floats, k, accumulate: bias != nil, y, n)
+                false, true, rows, n, k, x.assumingMemoryBound(to: Float.self), k, values.floats, k, accumulate: bias != nil || accumulate, y, n)
         }
     }
 
     /// A layer's part of a backward pass: its weights and the derivatives of its output, [rows][outputs].
     typealias Output = (weight: Parameter, bias: Parameter?, dy: UnsafeMutablePointer<Float>)
 
-    /// dx[rows][inputs] = the sum of dy W over the layers that read x, dW += dyᵀ x, dbias += the sums of dy's columns.
+    /// dx[rows][inputs] = the sum of dy W over the layers that read x, dW += dyᵀ x, dbias += the sums of dy's columns; only dx where the weights are not
+    /// trained, and the gradients of an adapter.
     func backward(
         _ outputs: [Output], x: UnsafeRawPointer, rows: Int, inputs: Int, dx: UnsafeMutablePointer<Float>, scratch: GrowingBuffer
     ) {
-        let packedX = type == .bfloat16 ? scratch.bf16(count: ck_packed_count(inputs, rows)) : nil
-        if let packedX { ck_pack_transposed(packedX, x.assumingMemoryBound(to: UInt16.self), inputs, rows) }
+        let isInputNeeded = outputs.contains { $0.weight.gradientBuffer != nil || $0.weight.update?.seesInput ?? false }
+        let input = isInputNeeded ? self.input(x, rows: rows, width: inputs, scratch: scratch) : LayerInput(x: x, packed: nil)
         for (index, (weight, bias, dy)) in outputs.enumerated() {
-            let n = weight.rowCount
-            guard let gradient = weight.gradientBuffer?.whole() else { continue }
-            if let packed = weight.packed, let packedX {
-                ck_matmul_nn(dx, dy, rows, packed.bf16, n, inputs, index > 0 ? 1 : 0)
-                ck_matmul_tn(gradient.floats, dy, rows, n, packedX, inputs, gradient.accumulate ? 1 : 0)
-            } else if let values = weight.values {
-                sgemm(false, false, rows, inputs, n, dy, n, values.floats, inputs, accumulate: index > 0, dx, inputs)
-                let x = x.assumingMemoryBound(to: Float.self)
-                sgemm(true, false, n, inputs, rows, dy, n, x, inputs, accumulate: gradient.accumulate, gradient.floats, inputs)
-            }
-            if let bias = bias?.gradientBuffer { ck_column_sums(bias.floats, dy, rows, n) }
+            inputGradient(weight, dy, rows: rows, into: dx, accumulate: index > 0)
+            weightGradient(weight, dy, input, rows: rows)
+            if let bias = bias?.gradientBuffer { ck_column_sums(bias.floats, dy, rows, weight.rowCount) }
+            weight.update?.backward(dy, input, rows: rows, dx: dx, self)
+        }
+    }
+
+    /// A layer's input [rows][width], ready for the products that give gradients of weights.
+    func input(_ x: UnsafeRawPointer, rows: Int, width: Int, scratch: GrowingBuffer) -> LayerInput {
+        guard type == .bfloat16 else { return LayerInput(x: x, packed: nil) }
+        let packed = scratch.bf16(count: ck_packed_count(width, rows))
+        ck_pack_transposed(packed, x.assumingMemoryBound(to: UInt16.self), width, rows)
+        return LayerInput(x: x, packed: packed)
+    }
+
+    /// dx[rows][inputs] = dy W, or += with `accumulate`.
+    func inputGradient(_ weight: Parameter, _ dy: UnsafeMutablePointer<Float>, rows: Int, into dx: UnsafeMutablePointer<Float>, accumulate: Bool) {
+        let (n, k) = (weight.rowCount, weight.rowLength)
+        if let packed = weight.packed {
+            ck_matmul_nn(dx, dy, rows, packed.bf16, n, k, accumulate ? 1 : 0)
+        } else if let values = weight.values {
+            sgemm(false, false, rows, k, n, dy, n, values.floats, k, accumulate: accumulate, dx, k)
+        }
+    }
+
+    /// dW += dyᵀ x, where W is trained.
+    func weightGradient(_ weight: Parameter, _ dy: UnsafeMutablePointer<Float>, _ input: LayerInput, rows: Int) {
+        guard let gradient = weight.gradientBuffer?.whole() else { return }
+        let (n, k) = (weight.rowCount, weight.rowLength)
+        if let packed = input.packed {
+            ck_matmul_tn(gradient.floats, dy, rows, n, packed, k, gradient.accumulate ? 1 : 0)
+        } else {
+            let x = input.x.assumingMemoryBound(to: Float.self)
+            sgemm(true, false, n, k, rows, dy, n, x, k, accumulate: gradient.accumulate, gradient.floats, k)
         }
     }
 
@@ -55,4 +87,12 @@ struct Linear {
             CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans, blasint(m), blasint(n), blasint(k), 1, a,
             blasint(lda), b, blasint(ldb), accumulate ? 1 : 0, c, blasint(ldc))
     }
+}
+
+/// The input of a linear layer in a backward pass.
+struct LayerInput {
+    /// [rows][width] in the compute type.
+    let x: UnsafeRawPointer
+    /// Its transpose in `bfloat16`, packed.
+    let packed: UnsafeMutablePointer<UInt16>?
 }

@@ -17,6 +17,8 @@ public final class Parameter {
     /// What a trainable parameter keeps so that the optimizer moves FP32 numbers: the low halves of a packed matrix, all of a vector in `bfloat16`.
     private let low, exact: AlignedBuffer?
     let gradientBuffer: Gradient?
+    /// What an adapter adds to the products with this matrix.
+    var update: LowRankUpdate?
 
     let type: ComputeType
 

@@ -15,6 +15,8 @@ public final class Qwen2Model {
     public let computeType: ComputeType
     /// Every weight, sorted by name.
     public let parameters: [Parameter]
+    /// The LoRA adapter that every pass goes through; see `addAdapter`.
+    public internal(set) var adapter: ModelAdapter?
 
     let embedding: Parameter
     let layers: [DecoderLayer]
@@ -84,8 +86,8 @@ public final class Qwen2Model {
         parameters = made.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     }
 
-    /// Whether the model keeps master weights and gradients.
-    public var isTrainable: Bool { embedding.gradientBuffer != nil }
+    /// Whether there is something that a backward pass has gradients for: an adapter's weights, or all of them.
+    public var isTrainable: Bool { adapter?.isTrainable ?? (embedding.gradientBuffer != nil) }
 
     /// Bytes of the weights that the forward pass reads.
     public var weightBytes: Int {
@@ -105,7 +107,7 @@ public final class Qwen2Model {
 
     /// Sets every gradient to zero.
     public func zeroGradients() {
-        for parameter in parameters { parameter.gradientBuffer?.clear() }
+        for parameter in trainableParameters { parameter.gradientBuffer?.clear() }
     }
 }
 

@@ -1,4 +1,5 @@
 import CKernels
+import Checkpoints
 
 /// A forward pass over groups that keeps what its backward pass needs.
 public final class ForwardPass {
@@ -10,13 +11,16 @@ public final class ForwardPass {
     let tape: ActivationTape
     /// Where the tape has each row of the packed groups.
     let order: [Int32]
+    /// What the adapter's layers did not see.
+    let dropout: DropoutPass?
 
-    init(statistics: TokenStatistics, groups: [TokenGroup], temperature: Float, tape: ActivationTape, order: [Int32]) {
+    init(statistics: TokenStatistics, groups: [TokenGroup], temperature: Float, tape: ActivationTape, order: [Int32], dropout: DropoutPass? = nil) {
         self.statistics = statistics
         self.groups = groups
         self.temperature = temperature
         self.tape = tape
         self.order = order
+        self.dropout = dropout
     }
 }
 
@@ -25,7 +29,13 @@ extension Qwen2Model {
     /// - Parameters:
     ///   - temperature: divides the logits, as the sampler's does.
     ///   - recomputes: keep every layer's input only; `backward` makes the rest again, a layer at a time (gradient checkpointing).
-    public func forward(_ groups: [TokenGroup], temperature: Float = 1, recomputes: Bool = false) -> ForwardPass {
+    ///   - dropout: the random numbers by which an adapter's dropout goes; without them nothing is dropped.
+    public func forward(
+        _ groups: [TokenGroup], temperature: Float = 1, recomputes: Bool = false, dropout: DropoutPass? = nil
+    ) -> ForwardPass {
+        let dropout = adapter.flatMap { $0.settings.dropout > 0 ? dropout : nil }
+        maskAdapter(dropout, rows: nil)
+        defer { maskAdapter(nil, rows: nil) }
         let packed = PackedGroups(groups)
         let rows = packed.rows
         let hidden = configuration.hiddenSize
@@ -35,10 +45,16 @@ extension Qwen2Model {
         let normed = workspace.normed.raw(byteCount: rows.count * hidden * computeType.byteCount)
         normalize(x, by: norm, rows: rows.count, into: normed)
         let statistics = statistics(of: packed, normed: normed, temperature: temperature)
-        return ForwardPass(statistics: statistics, groups: groups, temperature: temperature, tape: tape, order: (0..<rows.count).map(Int32.init))
+        return ForwardPass(
+            statistics: statistics, groups: groups, temperature: temperature, tape: tape, order: (0..<rows.count).map(Int32.init), dropout: dropout)
     }
 
-    /// Adds the gradient of sum over tokens of dLogprobs * logprob + dEntropies * entropy to every parameter's gradient.
+    private func maskAdapter(_ dropout: DropoutPass?, rows: [Int32]?) {
+        guard let adapter else { return }
+        adapter.state.mask = dropout.map { LoRAMask(pass: $0, probability: adapter.settings.dropout, rows: rows) }
+    }
+
+    /// Adds the gradient of sum over tokens of dLogprobs * logprob + dEntropies * entropy to the gradient of every one of `trainableParameters`.
     ///
     /// Completions whose derivatives are all zero, and prompts that no other completion needs, cost nothing.
     public func backward(_ pass: ForwardPass, dLogprobs: [Float], dEntropies: [Float]? = nil) {
@@ -48,6 +64,8 @@ extension Qwen2Model {
         let packed = PackedGroups(active.groups)
         let rows = packed.rows
         guard rows.count > 0 else { return }
+        maskAdapter(pass.dropout, rows: active.order)
+        defer { maskAdapter(nil, rows: nil) }
         let hidden = configuration.hiddenSize
         let output = workspace.residual.floats(count: rows.count * hidden)
         pass.tape.takeOutput(active.order, into: output)
@@ -80,17 +98,17 @@ extension Qwen2Model {
     private func backwardNorm(
         _ weight: Parameter, x: UnsafePointer<Float>, dy: UnsafePointer<Float>, rows: Int, dx: UnsafeMutablePointer<Float>
     ) {
-        guard let values = weight.values, let gradient = weight.gradientBuffer else { return }
-        ck_rmsnorm_backward(dx, gradient.floats, dy, x, values.floats, configuration.normEpsilon, rows, configuration.hiddenSize)
+        guard let values = weight.values else { return }
+        ck_rmsnorm_backward(dx, weight.gradientBuffer?.floats, dy, x, values.floats, configuration.normEpsilon, rows, configuration.hiddenSize)
     }
 
     /// Replaces the gradient of normed heads by that of the heads before, [rows][width]; `x` holds those.
     private func backwardHeads(_ weight: Parameter, x: GrowingBuffer, dy: UnsafeMutablePointer<Float>, width: Int, rows: Int) {
-        guard let values = weight.values, let gradient = weight.gradientBuffer else { return }
+        guard let values = weight.values else { return }
         let dx = workspace.dPlain.floats(count: rows * width)
         dx.update(repeating: 0, count: rows * width)
         ck_rmsnorm_backward(
-            dx, gradient.floats, dy, x.floats(count: rows * width), values.floats, configuration.normEpsilon, rows * width / configuration.headSize,
+            dx, weight.gradientBuffer?.floats, dy, x.floats(count: rows * width), values.floats, configuration.normEpsilon, rows * width / configuration.headSize,
             configuration.headSize)
         dy.update(from: dx, count: rows * width)
     }

@@ -14,9 +14,9 @@ extension Qwen2Model {
 }
 
 extension Qwen2Model {
-    /// Replaces every weight by what `read` fills in: a slice of rows of the named weight, FP32 and row-major.
+    /// Replaces every weight, of the adapter if there is one, by what `read` fills in: a slice of rows of the named weight, FP32 and row-major.
     public func replaceWeights(_ read: (_ name: String, _ rows: Range<Int>, _ numbers: UnsafeMutableBufferPointer<Float>) throws -> Void) rethrows {
-        for parameter in parameters {
+        for parameter in adapter?.parameters ?? parameters {
             let slices = parameter.slices
             let numbers = AlignedBuffer(floats: (slices.first?.count ?? 0) * parameter.rowLength)
             for rows in slices {

@@ -9,7 +9,7 @@ extension ElementType: ExpressibleByArgument {}
 
 /// How a model is opened.
 struct ModelOptions: ParsableArguments {
-    @Argument(help: "A checkpoint directory, a .gguf file or a packed export.")
+    @Argument(help: "A checkpoint directory, a .gguf file, an export of ours or a LoRA adapter's directory.")
     var model: String
 
     @Option(help: "What the products compute in: bfloat16, float32, int8 or int4.")
@@ -19,7 +19,7 @@ struct ModelOptions: ParsableArguments {
 
     func open() throws -> TextModel {
         Qwen2Model.useThreads(threads.count)
-        return try TextModel(Checkpoint(opening: model), computeType: dtype)
+        return try TextModel(opening: model, computeType: dtype)
     }
 }
 

@@ -97,7 +97,7 @@ import Testing
             ("beta: [1, 2]", "beta: found a list of 2, expected a number"),
             ("beta: {a: 1}", "beta: found a mapping"),
             ("importance_sampling_level: group", "importance_sampling_level: found 'group', expected one of token, sequence"),
-            ("use_peft: true", "run.yaml:1: use_peft: 'true' cannot be had: LoRA is not supported yet"),
+            ("use_dora: true", "run.yaml:1: use_dora: 'true' cannot be had: DoRA is not supported"),
             ("load_in_4bit: true", "load_in_4bit: 'true' cannot be had: a quantised model cannot be trained"),
             ("logging_steps: 1.5", "logging_steps: found '1.5', expected a whole number of at least 1, or a share of all steps"),
             ("generation_kwargs: 3", "generation_kwargs: found '3', expected a mapping of names to plain values, or null"),
@@ -309,7 +309,8 @@ import Testing
             var configuration = GRPOConfiguration()
             (configuration.maxCompletionLength, configuration.gradientCheckpointing) = (2048, checkpointing)
             return MemoryEstimate(
-                configuration, try BatchPlan(configuration, rows: 8), model: shape, promptTokens: 100, physical: gigabytes * 1_000_000_000)
+                configuration, try BatchPlan(configuration, rows: 8), shape: shape, adapterParameters: nil, promptTokens: 100,
+                physical: gigabytes * 1_000_000_000)
         }
         // 16,484 tokens of 0.77 MB.
         let whole = try estimate(gigabytes: 64, true), short = try estimate(gigabytes: 16, true), refused = try estimate(gigabytes: 16, false)

@@ -29,8 +29,9 @@ import Testing
     private func trainer(_ configuration: GRPOConfiguration) throws -> GRPOTrainer {
         let goldens = try #require(Bundle.module.url(forResource: "Goldens", withExtension: nil))
         let checkpoint = try Checkpoint(opening: goldens.appendingPathComponent("trl-model").path)
-        let policy = try TextModel(checkpoint, computeType: configuration.dtype, trainable: true)
-        let reference = configuration.beta == 0 ? nil : try Qwen2Model(checkpoint, computeType: configuration.dtype)
+        let policy = try TextModel(checkpoint, computeType: configuration.dtype, trainable: !configuration.usesLoRA)
+        if let lora = configuration.lora { try policy.model.addAdapter(lora, seed: 42, base: "trl-model") }
+        let reference = configuration.beta == 0 || configuration.usesLoRA ? nil : try Qwen2Model(checkpoint, computeType: configuration.dtype)
         let rows = ["The sky is", "Say hello", "In the year", "Two words:", "He said", "Bread and", "Count to three:", "One plus two is", "Why?"]
         let dataset = PromptDataset(rows: rows.map { .init(prompt: .text($0)) })
         let source = try RolloutSource(configuration, dataset: dataset, rewards: try WeightedRewards([Self.rewards]), policy: policy)
@@ -61,6 +62,25 @@ import Testing
         var whole = configuration(dtype, in: directory.path + "/whole")
         whole.optimizer = optimizer
         if optimizer == .sgd { whole.optimizerArguments = "momentum=0.9" }
+        try expectTheSame(whole, in: directory)
+    }
+
+    @Test("an adapter, its dropout and its reference go on too", arguments: [ComputeType.bfloat16, .float32])
+    func stoppedAdapter(dtype: ComputeType) throws {
+        let directory = try TemporaryDirectory()
+        var whole = configuration(dtype, in: directory.path + "/whole")
+        (whole.usesLoRA, whole.loraTargets, whole.loraDropout, whole.syncsReference) = (true, ["all-linear"], 0.2, false)
+        try expectTheSame(whole, in: directory)
+        let files = try FileManager.default.contentsOfDirectory(atPath: directory.path + "/stop-4/checkpoint-4")
+        #expect(files.contains("adapter_model.safetensors") && files.contains("adapter_config.json"))
+        #expect(!files.contains { $0.hasPrefix("model") || $0.hasPrefix("masters") })
+        whole.loraRank = 8
+        let path = directory.path + "/stop-4/checkpoint-4"
+        #expect(failure { try trainer(whole).resume(from: path) }.contains("was written with lora_r: 16, now it is 8"))
+    }
+
+    /// A run that is left alone, and the same stopped after steps of all kinds.
+    private func expectTheSame(_ whole: GRPOConfiguration, in directory: TemporaryDirectory) throws {
         #expect(try trainer(whole).train() == nil)
         let expected = try bytes(directory.path + "/whole")
         #expect(expected.count == 1 + 3 + 4)

@@ -10,7 +10,7 @@ import Testing
 @Suite(.serialized) struct TRLParityTests {
     @Test(arguments: [
         "trl-dapo", "trl-grpo-kl", "trl-grpo-kl-corrected", "trl-bnpo-iterations", "trl-dr_grpo", "trl-gspo", "trl-vespo", "trl-masks",
-        "trl-gdpo-sync", "trl-qwen3", "trl-llama",
+        "trl-gdpo-sync", "trl-qwen3", "trl-llama", "trl-lora", "trl-lora-continued",
     ])
     func tenSteps(_ name: String) throws {
         let goldens = try #require(Bundle.module.url(forResource: "Goldens", withExtension: nil))
@@ -26,8 +26,9 @@ import Testing
         configuration.saveStrategy = .never
         let family = ["trl-qwen3": "-qwen3", "trl-llama": "-llama"][name] ?? ""
         let checkpoint = try Checkpoint(opening: goldens.appendingPathComponent("trl-model" + family).path)
-        let policy = try TextModel(checkpoint, computeType: .float32, trainable: true)
-        let reference = configuration.beta == 0 ? nil : try Qwen2Model(checkpoint, computeType: .float32)
+        let policy = try TextModel(checkpoint, computeType: .float32, trainable: !configuration.usesLoRA)
+        if configuration.usesLoRA { try policy.model.addAdapter(try LoRAAdapter(opening: "\(golden)/adapter"), trainable: true) }
+        let reference = configuration.beta == 0 || configuration.usesLoRA ? nil : try Qwen2Model(checkpoint, computeType: .float32)
         let source = try RolloutSource(configuration, replaying: "\(golden)/completions", policy: policy)
         var logged: [JSONObject] = []
         let trainer = try GRPOTrainer(configuration, policy: policy, reference: reference, source: source) {
@@ -54,14 +55,12 @@ import Testing
             }
         }
         let final = try #require(expected["final_sum_and_norm"]?.object)
-        for parameter in policy.model.parameters {
+        #expect(final.members.count == policy.model.trainableParameters.count)
+        for parameter in policy.model.trainableParameters {
             let pair = try #require(final[parameter.name]?.array).compactMap(\.double)
             let count = parameter.count
-            let master = try [Float](unsafeUninitializedCapacity: count) { values, initialized in
-                let bytes = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(values)[..<(count * 4)])
-                try policy.model.read(parameter.name, rows: 0..<parameter.shape[0], as: .float32, into: bytes)
-                initialized = count
-            }
+            var master = [Float](repeating: 0, count: count)
+            parameter.read(rows: 0..<parameter.shape[0], into: &master)
             let sum = master.reduce(0.0) { $0 + Double($1) }
             let norm = master.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
             #expect(abs(sum - pair[0]) < 2e-3 * max(1, abs(pair[0])), "\(parameter.name)")

@@ -11,12 +11,12 @@ struct Golden {
     ]
 
     let checkpoint: Checkpoint
-    private let file: SafeTensorsFile
+    private let tensors: Tensors
 
     init(_ name: String) throws {
         let directory = try Self.directory.appendingPathComponent(name).path
         checkpoint = try Checkpoint(opening: directory)
-        file = try SafeTensorsFile(opening: directory + "/golden.safetensors")
+        tensors = try Tensors(directory + "/golden.safetensors")
     }
 
     static var directory: URL {
@@ -26,18 +26,29 @@ struct Golden {
         }
     }
 
-    func floats(_ key: String) throws -> [Float] { try numbers(key) }
+    func floats(_ key: String) throws -> [Float] { try tensors.numbers(key) }
 
-    func has(_ key: String) -> Bool { file.tensor(named: key) != nil }
+    func has(_ key: String) -> Bool { tensors.has(key) }
 
-    func ids(_ key: String) throws -> [Int32] { try numbers(key).map { (value: Int64) in Int32(value) } }
+    func ids(_ key: String) throws -> [Int32] { try tensors.numbers(key).map { (value: Int64) in Int32(value) } }
 
-    private func numbers<Number>(_ key: String) throws -> [Number] {
-        guard let tensor = file.tensor(named: key) else { throw SafeTensorsMissing(key: key) }
-        return file.withBytes(of: tensor) { bytes in
-            [Number](unsafeUninitializedCapacity: bytes.count / MemoryLayout<Number>.stride) { buffer, count in
-                UnsafeMutableRawBufferPointer(buffer).copyMemory(from: bytes)
-                count = buffer.count
+    /// The numbers of a golden file.
+    struct Tensors {
+        private let file: SafeTensorsFile
+
+        init(_ path: String) throws { file = try SafeTensorsFile(opening: path) }
+
+        func has(_ key: String) -> Bool { file.tensor(named: key) != nil }
+
+        func floats(_ key: String) throws -> [Float] { try numbers(key) }
+
+        func numbers<Number>(_ key: String) throws -> [Number] {
+            guard let tensor = file.tensor(named: key) else { throw SafeTensorsMissing(key: key) }
+            return file.withBytes(of: tensor) { bytes in
+                [Number](unsafeUninitializedCapacity: bytes.count / MemoryLayout<Number>.stride) { buffer, count in
+                    UnsafeMutableRawBufferPointer(buffer).copyMemory(from: bytes)
+                    count = buffer.count
+                }
             }
         }
     }

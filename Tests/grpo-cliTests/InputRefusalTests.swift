@@ -94,7 +94,7 @@ import Testing
         expectRefusal(try train("--threads", "0"), status: 64, "--threads is 0")
         expectRefusal(try workspace.run("train", "run.yaml"), status: 64, "'run.yaml'", "--key value")
         expectRefusal(try workspace.run("train"), "model_name_or_path is missing")
-        expectRefusal(try train("--use_peft", "true"), status: 64, "use_peft", "not supported yet")
+        expectRefusal(try train("--use_dora", "true"), status: 64, "use_dora", "not supported")
     }
 
     @Test func keysOfAFile() throws {

@@ -1,12 +1,13 @@
 """Goldens of the trainer, from TRL's own GRPOTrainer: trl_run.py [RUN ...] [--check]
 
-Trains a tiny random Qwen2 for 10 optimizer steps in FP32, nine times with different settings, a Qwen3 and a Llama once each, and writes under
+Trains a tiny random Qwen2 for 10 optimizer steps in FP32, eleven times with different settings, a Qwen3 and a Llama once each, and writes under
 Tests/GRPOTests/Goldens: trl-model and trl-model-FAMILY (the initial checkpoints) and trl-RUN with the settings (run.yaml), every completion in the order in
 which TRL's micro-batches consumed it (completions/, the format of a run's directory) and what TRL logged (expected.json).
 The schema is in the README there. With names of runs only those are made, from the checkpoints that are there. With --check nothing is written: a short GRPO loop without TRL and without padding repeats the first
 five runs from the written files alone, and the largest differences are printed; that is how exact another trainer can be expected to be.
-Needs torch, transformers, trl, tokenizers, safetensors, datasets.
+Needs torch, transformers, trl, peft, tokenizers, safetensors, datasets.
 """
+import dataclasses
 import json
 import math
 import os
@@ -24,10 +25,11 @@ import transformers
 import trl
 import yaml
 from datasets import Dataset
+from peft import get_peft_model
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PrinterCallback, Qwen2ForCausalLM, set_seed
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOConfig, GRPOTrainer, ModelConfig, get_peft_config
 
 GOLDENS = pathlib.Path(__file__).resolve().parents[2] / "Tests/GRPOTests/Goldens"
 MODEL = GOLDENS / "trl-model"
@@ -54,7 +56,12 @@ RUNS = {
     "llama": dict(loss_type="grpo", beta=0.0),
     "gdpo-sync": dict(loss_type="grpo", beta=0.04, multi_objective_aggregation="normalize_then_sum", sync_ref_model=True, ref_model_sync_steps=3,
                       entropy_coef=0.01),
+    "lora": dict(loss_type="dapo", beta=0.04, use_peft=True, lora_r=4, lora_alpha=8, lora_dropout=0.0),
+    # Goes on with an adapter that is not zero: the reference is a copy of it.
+    "lora-continued": dict(loss_type="grpo", beta=0.04, num_iterations=2, use_peft=True, lora_r=6, lora_alpha=9, lora_dropout=0.0, use_rslora=True,
+                           lora_target_modules=["all-linear"]),
 }
+LORA = {field.name for field in dataclasses.fields(ModelConfig)} - {"dtype", "model_name_or_path"}
 
 # The families of the runs that do not train the Qwen2: MODEL's directory with the name of the run behind it.
 SMALL = dict(hidden_size=32, intermediate_size=48, rope_theta=10000.0)
@@ -162,14 +169,36 @@ class RecordedTrainer(GRPOTrainer):
         return {key: value for key, value in inputs.items() if key != "order"}
 
 
-def run(settings, reward_funcs=(even, short), model=MODEL):
+def begun_adapter(config):
+    """The model with an adapter that has been trained, or looks like it."""
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32, attn_implementation="eager"), config)
+    generator = torch.Generator().manual_seed(11)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+def saved_adapter(trainer):
+    """The files of the adapter as training begins."""
+    with tempfile.TemporaryDirectory() as folder:
+        trainer.model.save_pretrained(folder, selected_adapters=["default"])
+        return {name: pathlib.Path(folder, name).read_bytes() for name in ("adapter_config.json", "adapter_model.safetensors")}
+
+
+def run(settings, reward_funcs=(even, short), model=MODEL, continued=False):
+    peft_config = get_peft_config(ModelConfig(**{key: value for key, value in settings.items() if key in LORA}))
     with tempfile.TemporaryDirectory() as output:
         arguments = GRPOConfig(output_dir=output, use_cpu=True, bf16=False, gradient_checkpointing=False, report_to=[], save_strategy="no",
-                               disable_tqdm=True, model_init_kwargs={"attn_implementation": "eager"}, **(COMMON | settings))
+                               disable_tqdm=True, model_init_kwargs=None if continued else {"attn_implementation": "eager"},
+                               **{key: value for key, value in (COMMON | settings).items() if key not in LORA})
         data = Dataset.from_dict({"prompt": PROMPTS})
         set_seed(COMMON["seed"])
-        trainer = RecordedTrainer(model=str(model), args=arguments, train_dataset=data, reward_funcs=list(reward_funcs),
-                                  processing_class=AutoTokenizer.from_pretrained(model))
+        trainer = RecordedTrainer(model=begun_adapter(peft_config) if continued else str(model), args=arguments, train_dataset=data,
+                                  reward_funcs=list(reward_funcs), processing_class=AutoTokenizer.from_pretrained(model),
+                                  peft_config=None if continued else peft_config)
+        trainer.adapter = saved_adapter(trainer) if peft_config else None
         trainer.remove_callback(PrinterCallback)
         trainer.rollouts = []
         trainer.train()
@@ -181,7 +210,7 @@ TIMES = {"step_time", "epoch", "num_tokens"}
 
 def logged(trainer):
     rows = [{k: v for k, v in row.items() if k not in TIMES} for row in trainer.state.log_history if "loss" in row]
-    final = {n: p.detach().double() for n, p in trainer.model.named_parameters()}
+    final = {n.replace(".default", ""): p.detach().double() for n, p in trainer.model.named_parameters() if p.requires_grad}
     probe = {n: [p.sum().item(), p.norm().item()] for n, p in final.items()}
     return rows, probe
 
@@ -193,6 +222,14 @@ def write_run(folder, trainer, settings, model="../trl-model"):
     for batch in trainer.rollouts:
         lines = [json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in batch]
         (folder / "completions" / f"step-{batch[0]['step']:06}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if trainer.adapter:
+        (folder / "adapter").mkdir()
+        for name, data in trainer.adapter.items():
+            (folder / "adapter" / name).write_bytes(data)
+        settings_file = folder / "adapter/adapter_config.json"
+        adapter = json.loads(settings_file.read_text()) | {"base_model_name_or_path": str(model)}
+        write_json(settings_file, adapter | {"target_modules": sorted(adapter["target_modules"])})
+        model = folder / "adapter" if pathlib.Path(model).is_absolute() else "adapter"
     config = {"model_name_or_path": str(model), "dtype": "float32", "reward_funcs": list(trainer.reward_func_names), **COMMON, **settings}
     (folder / "run.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
@@ -205,7 +242,7 @@ def main(names):
             make_model(family, model_of(family))
     for name in names or RUNS:
         settings = RUNS[name]
-        trainer = run(settings, model=model_of(name))
+        trainer = run(settings, model=model_of(name), continued=name.endswith("continued"))
         rows, final = logged(trainer)
         folder = GOLDENS / f"trl-{name}"
         write_run(folder, trainer, settings, f"../{model_of(name).name}")

@@ -21,6 +21,7 @@ import trl_run  # noqa: E402  (its folder has just been added)
 
 # Completions are trained on twice, so that ratios leave 1; a small rate, so that 20 steps of Adam do not magnify the last bit of FP32.
 BASE = dict(max_steps=20, learning_rate=3e-4, num_iterations=2, beta=0.04)
+LORA = dict(use_peft=True, lora_r=8, lora_alpha=16, lora_dropout=0.0)  # with dropout every program draws its own mask
 SEQUENCE = dict(importance_sampling_level="sequence")
 CASES = {
     **{loss: dict(loss_type=loss) for loss in ("grpo", "bnpo", "dr_grpo", "dapo", "sapo", "vespo", "luspo")},
@@ -53,6 +54,11 @@ CASES = {
     "temperature": dict(loss_type="grpo", temperature=0.7),
     "qwen3": dict(loss_type="dapo"),
     "llama": dict(loss_type="grpo"),
+    "lora": dict(loss_type="dapo", **LORA),
+    "lora-no-kl": dict(loss_type="dapo", **LORA | dict(beta=0.0, num_iterations=1)),
+    "lora-rslora": dict(loss_type="grpo", use_rslora=True, **LORA),
+    "lora-all-linear": dict(loss_type="bnpo", lora_target_modules=["all-linear"], **LORA),
+    "lora-continued": dict(loss_type="grpo", lora_target_modules=["all-linear"], **LORA),
     "weight-decay": dict(loss_type="dapo", weight_decay=0.1, adam_beta1=0.8, adam_beta2=0.99, adam_epsilon=1e-6, max_grad_norm=0.5),
 }
 SKIPPED = {"step", "epoch", "num_tokens", "step_time"}
@@ -105,7 +111,7 @@ def main():
         settings = BASE | CASES[name] | {"max_steps": options.steps}
         rewards = (trl_run.even, trl_run.short) + ((sometimes,) if name.startswith("rewards-none") else ())
         model = trl_run.model_of(name)
-        trainer = trl_run.run(settings, rewards, model)
+        trainer = trl_run.run(settings, rewards, model, continued=name.endswith("continued"))
         expected, _ = trl_run.logged(trainer)
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder, name)

@@ -20,9 +20,9 @@ void ck_add(float *_Nonnull x, const float *_Nonnull delta, size_t count);
 void ck_rmsnorm(
     void *_Nonnull out, ck_type type, const float *_Nonnull x, const float *_Nonnull weight, float eps, size_t rows, size_t n);
 
-// dx += and dweight += the gradients of ck_rmsnorm, given dy.
+// dx += and dweight += the gradients of ck_rmsnorm, given dy; dweight may be left out.
 void ck_rmsnorm_backward(
-    float *_Nonnull dx, float *_Nonnull dweight, const float *_Nonnull dy, const float *_Nonnull x, const float *_Nonnull weight, float eps,
+    float *_Nonnull dx, float *_Nullable dweight, const float *_Nonnull dy, const float *_Nonnull x, const float *_Nonnull weight, float eps,
     size_t rows, size_t n);
 
 // Rotates the halves of each head of x[rows][heads * d] by the angle whose cosine and sine are cosine[position[r]][d / 2] and sine[...];

@@ -1,4 +1,4 @@
-internal import JSON
+public import JSON
 internal import SafeTensors
 
 #if canImport(Glibc)
@@ -10,22 +10,27 @@ internal import SafeTensors
 #endif
 
 /// A LoRA adapter as PEFT saves it: adapter_config.json and adapter_model.safetensors. What it adds to a weight is scale B A.
-struct LoRAAdapter {
+public struct LoRAAdapter {
     /// What is added to one weight.
-    struct Update {
-        /// r rows of as many columns as the weight has, in FP32.
-        let a: [Float]
-        /// As many rows as the weight has, of r columns, in FP32.
-        let b: [Float]
-        let rank: Int
-        let scale: Float
+    public struct Update {
+        /// `rank` rows of as many columns as the weight has, in FP32.
+        public let a: [Float]
+        /// As many rows as the weight has, of `rank` columns, in FP32.
+        public let b: [Float]
+        /// Rows of A and columns of B.
+        public let rank: Int
+        /// What B A is multiplied by.
+        public let scale: Float
     }
 
-    let path: String
+    /// The directory, as the caller named it.
+    public let path: String
+    /// adapter_config.json.
+    public let configuration: JSONValue
     /// By the name of the weight, `model.layers.0.self_attn.q_proj.weight`.
-    private(set) var updates: [String: Update] = [:]
+    public private(set) var updates: [String: Update] = [:]
     /// Tensors that were trained whole and take the place of the model's, by their names in the model.
-    private(set) var replacements: [String: TensorInfo] = [:]
+    public private(set) var replacements: [String: TensorInfo] = [:]
     /// The names of `replacements` in the adapter.
     private var originals: [String: String] = [:]
     private let file: Checkpoint
@@ -39,12 +44,20 @@ struct LoRAAdapter {
         ("velora_config", [.null]), ("kasa_config", [.null]), ("bdlora_config", [.null]), ("fan_in_fan_out", [false]), ("bias", ["none"]),
     ]
 
-    init(opening path: String) throws(CheckpointError) {
+    /// Whether a path is the directory of an adapter: it has an adapter_config.json and is no model.
+    public static func isAdapter(_ path: String) -> Bool {
+        access("\(path)/adapter_config.json", F_OK) == 0 && access("\(path)/config.json", F_OK) != 0
+    }
+
+    /// Reads the adapter in a directory.
+    /// - Throws: `CheckpointError` for a kind of adapter that is not plain LoRA, and for tensors that are missing or do not fit each other.
+    public init(opening path: String) throws(CheckpointError) {
         self.path = path
         let configuration: JSONValue
         do { configuration = try JSONValue.parse(contentsOf: path + "/adapter_config.json", limits: JSONLimits(bytes: 1 << 20)) } catch {
             throw CheckpointError(path: path + "/adapter_config.json", message: error.detail)
         }
+        self.configuration = configuration
         func failure(_ message: String, tensor: String? = nil) -> CheckpointError { CheckpointError(path: path, tensor: tensor, message: message) }
         guard configuration["peft_type"]?.string == "LORA" else {
             throw failure("peft_type is \(configuration["peft_type"]?.serialized() ?? "missing"); only LORA adapters are merged")
@@ -90,6 +103,33 @@ struct LoRAAdapter {
                 a: try Self.numbers(tensor, file), b: try Self.numbers(b, file), rank: tensor.shape[0], scale: Float(scale))
         }
         guard !updates.isEmpty || !replacements.isEmpty else { throw failure("the adapter is empty") }
+    }
+
+    /// The path of the model that the adapter is for, as adapter_config.json names it.
+    /// - Throws: `CheckpointError` when it names none, or nothing has that name here.
+    public var basePath: String {
+        get throws(CheckpointError) {
+            guard let base = configuration["base_model_name_or_path"]?.string, access(base, F_OK) == 0 else {
+                throw CheckpointError(
+                    path: path,
+                    message:
+                        "base_model_name_or_path in adapter_config.json is \(configuration["base_model_name_or_path"]?.serialized() ?? "missing"), expected "
+                        + "the path of the model that the adapter is for: correct it")
+            }
+            return base
+        }
+    }
+
+    /// The settings that all its layers share.
+    public var settings: LoRASettings {
+        var settings = LoRASettings()
+        settings.rank = configuration["r"]?.int ?? settings.rank
+        settings.alpha = configuration["lora_alpha"]?.double ?? settings.alpha
+        settings.dropout = configuration["lora_dropout"]?.double ?? 0
+        settings.isRankStabilized = configuration["use_rslora"]?.bool ?? false
+        let targets = configuration["target_modules"]
+        settings.targets = targets?.string.map { [$0] } ?? targets?.array?.compactMap(\.string).sorted { TensorInfo.precedes($0, $1) } ?? []
+        return settings
     }
 
     /// Rows of a replacement.

@@ -2,7 +2,7 @@ internal import Qwen2
 extension GRPOConfiguration {
     /// Every key that can be set, in the order of the resolved file. The defaults are those of the properties.
     public static let fields: [ConfigurationField] =
-        runFields + dataFields + rewardFields + generationFields + batchFields + objectiveFields + optimizerFields + reportFields
+        runFields + loraFields + dataFields + rewardFields + generationFields + batchFields + objectiveFields + optimizerFields + reportFields
 
     private static let runFields: [ConfigurationField] = [
         .init("model_name_or_path", \.model, in: .notEmpty, "checkpoint directory, GGUF file or export to train"),
@@ -12,6 +12,18 @@ extension GRPOConfiguration {
             "dtype may be given here too; other arguments of from_pretrained change nothing here or are refused"),
         .init("output_dir", \.outputDirectory, in: .notEmpty, "directory of the run: metrics, completions, checkpoints, the final model"),
         .init("seed", \.seed, in: .atLeast(0), "seed of the data order and of sampling"),
+    ]
+
+    private static let loraFields: [ConfigurationField] = [
+        .init("use_peft", \.usesLoRA, "train a LoRA adapter beside the weights, not the weights"),
+        .init("lora_r", \.loraRank, in: .init(words: "from 1 to 65536") { (1...65536).contains($0) }, "rank of the adapter"),
+        .init("lora_alpha", \.loraAlpha, in: .atLeast(1), "the adapter is multiplied by lora_alpha / lora_r"),
+        .init("lora_dropout", \.loraDropout, in: .belowOne, "share of its inputs that the adapter does not see in training"),
+        .init(
+            "lora_target_modules", \.loraTargets,
+            "layers that it changes: all-linear, or names such as q_proj or 0.mlp.up_proj; null is q_proj and v_proj"),
+        .init("use_rslora", \.usesRankStabilizedLoRA, "multiply by lora_alpha / sqrt(lora_r) instead"),
+        .init("disable_dropout", \.disablesDropout, "train as if lora_dropout were 0"),
     ]
 
     private static let dataFields: [ConfigurationField] = [

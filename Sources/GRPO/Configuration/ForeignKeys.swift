@@ -76,7 +76,6 @@ enum ForeignKey: Sendable {
         ("checkpoints are always safetensors", ["save_safetensors"]),
         ("the command says what is done", ["do_train", "do_eval", "do_predict"]),
         ("runs are deterministic anyway", ["full_determinism"]),
-        ("Qwen2 has no dropout", ["disable_dropout"]),
         ("there are no experts", ["router_aux_loss_coef"]),
         ("TRL's order of prompts goes by seed alone", ["data_seed", "train_sampling_strategy", "length_column_name"]),
         ("a resumed run goes on exactly where it was", ["ignore_data_skip", "restore_callback_states_from_checkpoint", "enable_jit_checkpoint"]),
@@ -89,13 +88,6 @@ enum ForeignKey: Sendable {
             ]
         ),
         ("dataset_name is read whole", ["dataset_streaming", "streaming"]),
-        (
-            "use_peft is not supported yet",
-            [
-                "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "lora_target_parameters", "lora_modules_to_save",
-                "use_rslora", "use_dora", "lora_task_type",
-            ]
-        ),
         ("it is a setting of load_in_4bit", ["use_bnb_nested_quant"]),
         ("set environment variables before the command", ["env"]),
         ("accelerate's launcher is not needed", ["accelerate_config", "machine_rank", "mixed_precision", "num_machines", "num_processes"]),
@@ -107,7 +99,10 @@ enum ForeignKey: Sendable {
         "max_prompt_length": .removed("TRL removed it and prompts are never cut here either; leave it out and keep long prompts out of the dataset"),
         "vllm_mode": .only(["colocate", "server"], "generation is built in"),
         "fp16": .only(off, "float16 has too few exponents to train in; set dtype to bfloat16 or float32"),
-        "use_peft": .only(off, "LoRA is not supported yet; leave it out for full fine-tuning"),
+        "lora_modules_to_save": .only(off + ["[]"], "an adapter trains no whole matrices here; leave it out, or use_peft for full fine-tuning"),
+        "lora_target_parameters": .only(off + ["[]"], "it is for layers that are no modules, such as experts; set lora_target_modules"),
+        "lora_task_type": .only(["CAUSAL_LM"], "only language models are trained; leave it out"),
+        "use_dora": .only(off, "DoRA is not supported; leave it out for LoRA, or set use_rslora"),
         "load_in_8bit": .only(off, "a quantised model cannot be trained; leave it out"),
         "load_in_4bit": .only(off, "a quantised model cannot be trained; leave it out"),
         "cast_lm_head_to_fp32": .only(off, "set dtype to float32, or leave it out: the head's products are summed in float32 anyway"),

@@ -28,6 +28,7 @@ extension GRPOConfiguration {
         try refuse(
             promptSelection == nil && (minPassRate != nil || maxPassRate != nil || easiestFirst),
             "min_pass_rate, max_pass_rate and easiest_first go by the completions that prompt_selection_from names; set it")
+        try checkLoRA()
         _ = try SGD.Settings(self)
         _ = try schedule(steps: 1)
         _ = try sampling(endTokens: [])

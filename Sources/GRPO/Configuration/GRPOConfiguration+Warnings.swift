@@ -22,6 +22,10 @@ extension GRPOConfiguration {
         if rewardAggregation == .normalizeThenSum && scaleRewards != .group {
             warnings.append("scale_rewards has no effect with multi_objective_aggregation normalize_then_sum")
         }
+        let keys = ["lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "use_rslora"]
+        if !usesLoRA, let key = Self.fields.first(where: { keys.contains($0.name) && $0.yaml(self) != $0.defaultYAML }) {
+            warnings.append("\(key.name) is set and use_peft is not: all weights are trained")
+        }
         return warnings
     }
 }

@@ -26,6 +26,22 @@ public struct GRPOConfiguration: Sendable {
     /// `seed`
     public var seed = 42
 
+    // LoRA
+    /// `use_peft`
+    public var usesLoRA = false
+    /// `lora_r`
+    public var loraRank = 16
+    /// `lora_alpha`
+    public var loraAlpha = 32
+    /// `lora_dropout`
+    public var loraDropout = 0.05
+    /// `lora_target_modules`; nil is PEFT's choice, `q_proj` and `v_proj`
+    public var loraTargets: [String]?
+    /// `use_rslora`
+    public var usesRankStabilizedLoRA = false
+    /// `disable_dropout`
+    public var disablesDropout = false
+
     // Data
     /// `dataset_name`: the path of a file of rows, or of a directory with the local copy of a Hugging Face dataset
     public var dataset: String?

@@ -7,26 +7,29 @@ internal import SafeTensors
 /// `checkpoint-N/`: the model as Hugging Face lays it out, and everything that a run needs to go on as if it had never stopped:
 /// `trainer_state.json`, `optimizer.safetensors` (moments, log-probs of the present generation batch), `rollouts.jsonl` (that batch),
 /// `masters.safetensors` where the model's own file has the FP32 weights rounded, and `reference.safetensors` when the reference follows the policy.
+/// With LoRA the model is the adapter, in PEFT's format, whose file has its FP32 weights.
 extension GRPOTrainer {
     private static let optimizerFile = "optimizer.safetensors"
     private static let rolloutsFile = "rollouts.jsonl"
     private static let referenceFile = "reference.safetensors"
     /// The file with the weights to the last bit.
-    private var mastersFile: String { configuration.dtype == .float32 ? "model.safetensors" : "masters.safetensors" }
+    private var mastersFile: String {
+        policy.model.adapter != nil ? "adapter_model.safetensors" : configuration.dtype == .float32 ? "model.safetensors" : "masters.safetensors"
+    }
 
     /// Writes `checkpoint-N` into the run's directory and removes the oldest beyond `save_total_limit`.
     /// - Returns: its path.
     func saveCheckpoint(in directory: String) throws -> String {
         let path = "\(directory)/\(CheckpointName(step: state.step))"
         try WholeDirectory.create(path) { partial in
-            try writer.write(into: partial, from: policy.model) { self.progress(.saving(path: path, bytes: $0, of: $1)) }
+            try writeModel(into: partial) { self.progress(.saving(path: path, bytes: $0, of: $1)) }
             guard !configuration.savesOnlyModel else { return }
             let kept = queue.first?.batch
             try TensorFile.write(optimizer.state + (kept.map(logps) ?? []).map(\.tensor), to: "\(partial)/\(Self.optimizerFile)")
             let lines = (kept?.rollouts ?? []).map { JSONValue.object($0.json).serialized() + "\n" }.joined()
             try WholeFile.write(Array(lines.utf8), to: "\(partial)/\(Self.rolloutsFile)")
-            if configuration.dtype != .float32 { try writeWeights(of: policy.model, as: .float32, to: "\(partial)/\(mastersFile)") }
-            if configuration.syncsReference, let reference {
+            if mastersFile == "masters.safetensors" { try writeWeights(of: policy.model, as: .float32, to: "\(partial)/\(mastersFile)") }
+            if configuration.syncsReference, case .model(let reference) = reference {
                 let type: ElementType = reference.computeType == .float32 ? .float32 : .bfloat16
                 try writeWeights(of: reference, as: type, to: "\(partial)/\(Self.referenceFile)")
             }
@@ -52,11 +55,25 @@ extension GRPOTrainer {
     /// Writes the model into the run's directory: the last one, or with `load_best_model_at_end` that of the best evaluation.
     func saveFinalModel(in directory: String) throws {
         func report(_ bytes: Int, _ total: Int) { progress(.saving(path: directory, bytes: bytes, of: total)) }
-        if configuration.loadsBestModel, let best = state.best, best.step != state.step {
-            let checkpoint = try Checkpoint(opening: "\(directory)/\(CheckpointName(step: best.step))")
-            try writer.write(into: directory, from: checkpoint, progress: report)
+        guard configuration.loadsBestModel, let best = state.best, best.step != state.step else {
+            return try writeModel(into: directory, progress: report)
+        }
+        let path = "\(directory)/\(CheckpointName(step: best.step))"
+        if policy.model.adapter != nil {
+            try readWeights(of: policy.model, from: "\(path)/\(mastersFile)")
+            try writeModel(into: directory, progress: report)
         } else {
-            try writer.write(into: directory, from: policy.model, progress: report)
+            try writer.write(into: directory, from: try Checkpoint(opening: path), progress: report)
+        }
+    }
+
+    /// Writes the policy, which is its adapter where it has one.
+    private func writeModel(into directory: String, progress: (Int, Int) -> Void) throws {
+        if let adapter = policy.model.adapter {
+            let writer = LoRAAdapterWriter(configuration: adapter.configuration, companions: policy.companions)
+            try writer.write(into: directory, from: adapter, progress: progress)
+        } else {
+            try writer.write(into: directory, from: policy.model, progress: progress)
         }
     }
 
@@ -75,7 +92,9 @@ extension GRPOTrainer {
         let tensors = rollouts.isEmpty ? [] : logps(batch)
         try TensorFile.read(optimizer.state + tensors.map(\.tensor), from: "\(path)/\(Self.optimizerFile)")
         try readWeights(of: policy.model, from: "\(path)/\(mastersFile)")
-        if configuration.syncsReference, let reference { try readWeights(of: reference, from: "\(path)/\(Self.referenceFile)") }
+        if configuration.syncsReference, case .model(let reference) = reference {
+            try readWeights(of: reference, from: "\(path)/\(Self.referenceFile)")
+        }
         if !rollouts.isEmpty {
             for tensor in tensors { tensor.fill(batch) }
             queue = Array(batch.microBatches(plan).dropFirst(found.consumed))
@@ -95,6 +114,7 @@ extension GRPOTrainer {
             "dtype", "seed", "shuffle_dataset", "num_generations", "per_device_train_batch_size", "gradient_accumulation_steps",
             "steps_per_generation",
             "generation_batch_size", "num_iterations", "optim", "optim_args", "max_completion_length", "sync_ref_model", "zero_std_groups",
+            "use_peft", "lora_r", "lora_alpha", "lora_target_modules", "use_rslora",
         ]
         for field in GRPOConfiguration.fields {
             let (was, present) = (field.yaml(earlier), field.yaml(configuration))

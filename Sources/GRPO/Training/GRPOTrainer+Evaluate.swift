@@ -47,7 +47,7 @@ extension GRPOTrainer {
         // On policy: the loss says little, its parts (kl, entropy) do.
         let batch = GenerationBatch(
             rollouts: rollouts, counts: truncated.map { !(configuration.maskTruncatedCompletions && $0) }, oldLogps: nil,
-            referenceLogps: configuration.beta == 0 ? nil : reference.map { logps(of: rollouts, under: $0, groupSize: group) }, tape: nil)
+            referenceLogps: referenceLogps(of: rollouts, groupSize: group), tape: nil)
         let whole = MicroBatch(rollouts, 0..<rollouts.count, generations: group)
         let statistics = policy.model.score(whole.groups, temperature: Float(configuration.temperature))
         let objective = batch.objectiveBatch(whole, statistics)

@@ -30,7 +30,7 @@ extension GRPOTrainer {
             rewards: table.totals, limit: plan.maxCompletionLength)
         for alarm in alarms { logger.warning("step \(step): \(alarm)") }
         let oldLogps = plan.needsOldLogps ? oldLogps(of: rollouts) : nil
-        let referenceLogps = configuration.beta == 0 ? nil : reference.map { logps(of: rollouts, under: $0, groupSize: plan.generations) }
+        let referenceLogps = referenceLogps(of: rollouts, groupSize: plan.generations)
         clock.end("forward")
         let counts = zip(truncated, isDropped).map { !(configuration.maskTruncatedCompletions && $0) && !$1 }
         return GenerationBatch(rollouts: rollouts, counts: counts, oldLogps: oldLogps, referenceLogps: referenceLogps, tape: tape)
@@ -78,9 +78,9 @@ extension GRPOTrainer {
         }
     }
 
-    /// In bfloat16 sampling is the training forward; it is kept if memory allows, at most for what the batch could need.
+    /// In bfloat16 sampling is the training forward, unless that drops out; it is kept if memory allows, at most for what the batch could need.
     private func rolloutTape(_ prompts: [[Int32]]) -> RolloutTape? {
-        guard configuration.dtype == .bfloat16 else { return nil }
+        guard configuration.dtype == .bfloat16, !dropsOut else { return nil }
         let wanted = prompts.reduce(0) { $0 + $1.count } + prompts.count * plan.generations * configuration.maxCompletionLength
         let capacity = min(wanted, memory.tapeTokens)
         guard capacity > 0 else { return nil }

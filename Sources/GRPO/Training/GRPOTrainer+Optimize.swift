@@ -19,7 +19,9 @@ extension GRPOTrainer {
             let groups = item.microBatch.groups
             let pass =
                 item.batch.tape?.pass(groups, members: item.microBatch.members)
-                ?? model.forward(groups, temperature: Float(configuration.temperature), recomputes: memory.recomputes)
+                ?? model.forward(
+                    groups, temperature: Float(configuration.temperature), recomputes: memory.recomputes,
+                    dropout: dropout(step: step, microBatch: index))
             clock.end("forward")
             let result = configuration.objective.evaluate(item.batch.objectiveBatch(item.microBatch, pass.statistics), in: shares)
             loss += result.loss
@@ -33,7 +35,7 @@ extension GRPOTrainer {
         }
         entropy.end(sum: entropies.sum, tokens: entropies.tokens, configuration)
         if hasEntropyBonus { metrics.record("entropy_coef", entropy.coefficient) }
-        let norm = model.parameters.gradientNorm
+        let norm = model.trainableParameters.gradientNorm
         let isFinite = norm.isFinite && loss.isFinite
         let meanKL = kl.isEmpty ? nil : kl.reduce(0, +) / Double(kl.count)
         for alarm in alarms.noteStep(entropy: entropies.sum / Double(entropies.tokens), kl: meanKL, isFinite: isFinite) {
@@ -46,9 +48,7 @@ extension GRPOTrainer {
         let scale = configuration.maxGradientNorm > 0 ? min(1, configuration.maxGradientNorm / (norm + 1e-6)) : 1
         let rate = schedule.learningRate(at: step - 1)
         optimizer.step(learningRate: rate, gradientScale: scale)
-        if configuration.syncsReference && step % configuration.referenceSyncSteps == 0 {
-            reference?.mix(model, share: Float(configuration.referenceMixupAlpha))
-        }
+        syncReference(after: step)
         clock.end("optimizer")
         metrics.record("loss", loss)
         metrics.record("grad_norm", norm)

@@ -17,7 +17,7 @@ public final class GRPOTrainer {
     public let memory: MemoryEstimate
 
     let policy: TextModel
-    let reference: Qwen2Model?
+    let reference: ReferencePolicy?
     let source: RolloutSource
     let evaluationSet: EvaluationSet?
     let optimizer: any Optimizer
@@ -43,8 +43,9 @@ public final class GRPOTrainer {
 
     /// A trainer; nothing is generated or written yet.
     /// - Parameters:
-    ///   - policy: the model to train, opened with `trainable: true`.
-    ///   - reference: the model that `beta` holds the policy to; needed when `beta` is not 0.
+    ///   - policy: the model to train, opened with `TextModel(training:)`.
+    ///   - reference: the model that `beta` holds the policy to; needed when `beta` is not 0, unless the policy has an adapter to train: then it is the
+    ///     policy as it is now.
     ///   - source: where the completions come from.
     ///   - evaluation: what `eval_strategy` evaluates on.
     ///   - logger: hears warnings, such as a batch that teaches nothing.
@@ -55,7 +56,7 @@ public final class GRPOTrainer {
         logger: Logger = Logger(label: "grpo"), progress: @escaping (TrainingProgress) -> Void = { _ in }
     ) throws {
         guard policy.model.isTrainable else { throw ConfigurationError(message: "the model was not opened for training") }
-        guard configuration.beta == 0 || reference != nil else {
+        guard configuration.beta == 0 || reference != nil || policy.model.adapter != nil else {
             throw ConfigurationError(message: "beta is \(configuration.beta), which needs a reference model, and there is none")
         }
         try configuration.checkEvaluation()
@@ -64,15 +65,17 @@ public final class GRPOTrainer {
         }
         self.configuration = configuration
         self.policy = policy
-        self.reference = reference
+        self.reference =
+            reference.map { ReferencePolicy.model($0) }
+            ?? policy.model.adapter.map { ReferencePolicy.policy($0.changesNothing ? nil : $0.frozen()) }
         self.source = source
         evaluationSet = evaluation
         self.progress = progress
         self.logger = logger
         plan = source.plan
-        memory = MemoryEstimate(configuration, plan, model: policy.model.configuration, promptTokens: source.longestPrompt)
+        memory = MemoryEstimate(configuration, plan, model: policy.model, promptTokens: source.longestPrompt)
         entropy = AdaptiveEntropy(configuration)
-        optimizer = try configuration.makeOptimizer(policy.model.parameters)
+        optimizer = try configuration.makeOptimizer(policy.model.trainableParameters)
         sampling = try configuration.sampling(endTokens: policy.endTokens)
         stopStrings = try configuration.stopStrings()
         constraint = try configuration.answerPattern.map { try TokenConstraint(expression: $0, model: policy, endTokens: sampling.endTokens) }
@@ -188,6 +191,17 @@ public final class GRPOTrainer {
         metrics.record("step_time", (ContinuousClock.now - started) / .seconds(1))
         return generated
     }
+
+    /// The random numbers of the adapter's dropout in one micro-batch of a step; nil where nothing is dropped.
+    func dropout(step: Int, microBatch: Int) -> DropoutPass? {
+        guard dropsOut else { return nil }
+        // Apart from the sampler's numbers, which go by the same seed.
+        let seed = UInt64(configuration.seed) ^ 0x4C6F_5241_6472_6F70
+        return DropoutPass(seed: seed, number: UInt32(truncatingIfNeeded: (step - 1) * plan.accumulation + microBatch))
+    }
+
+    /// Whether training drops inputs of the adapter: then its forward pass is not the sampler's.
+    var dropsOut: Bool { !configuration.disablesDropout && (policy.model.adapter?.settings.dropout ?? 0) > 0 }
 
     /// Writes the model as it stands: BF16 after training in `bfloat16`, FP32 after `float32`.
     var writer: CheckpointWriter {

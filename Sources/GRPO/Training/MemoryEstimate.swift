@@ -11,7 +11,7 @@ public import Qwen2
 /// The bytes that a run needs at its peak, by what they are for.
 public struct MemoryEstimate: Sendable {
     /// Weights, 4 bytes each in both types (BF16 and the low halves of the FP32 masters are as much as FP32), gradients, the optimizer's moments, and a
-    /// reference model.
+    /// reference model; with an adapter only its own weights are kept so, and the model's are just read.
     public let model: Int
     /// Activations of a generation batch, if every completion reaches its limit; of the largest micro-batch where memory is short. With gradient
     /// checkpointing, where all of a layer's do not fit either, its inputs.
@@ -33,8 +33,14 @@ public struct MemoryEstimate: Sendable {
     public var total: Int { model + activations + cache + head }
 
     /// The estimate for a plan; `promptTokens` is the longest prompt.
-    public init(
-        _ configuration: GRPOConfiguration, _ plan: BatchPlan, model shape: Qwen2Configuration, promptTokens: Int, physical: Int = Self.physical
+    public init(_ configuration: GRPOConfiguration, _ plan: BatchPlan, model: Qwen2Model, promptTokens: Int) {
+        self.init(
+            configuration, plan, shape: model.configuration, adapterParameters: model.adapter.map { $0.parameters.reduce(0) { $0 + $1.count } },
+            promptTokens: promptTokens, physical: Self.physical)
+    }
+
+    init(
+        _ configuration: GRPOConfiguration, _ plan: BatchPlan, shape: Qwen2Configuration, adapterParameters: Int?, promptTokens: Int, physical: Int
     ) {
         let parameters = shape.parameterCount
         let isHalf = configuration.dtype == .bfloat16
@@ -45,7 +51,8 @@ public struct MemoryEstimate: Sendable {
             case .adamW8Bit: 2
             case .sgd: configuration.optimizerArguments == nil ? 0 : 4
             }
-        model = parameters * (4 + 4 + moments + (configuration.beta != 0 ? width : 0))
+        let trained = (adapterParameters ?? parameters) * (4 + 4 + moments + (configuration.beta != 0 ? width : 0))
+        model = trained + (adapterParameters == nil ? 0 : parameters * width)
         let keys = shape.keyValueHeadCount * shape.headSize
         let cached = plan.promptsPerGeneration * promptTokens + plan.generationBatchSize * plan.maxCompletionLength
         cache = cached * shape.layerCount * 2 * keys * width

@@ -83,7 +83,8 @@ struct RunAlarms {
 
     /// Whether all steps together are too small for weights that are rounded to BF16 to show: below half a rounding step of a typical weight.
     static func learningRate(_ schedule: LearningRateSchedule, model: Qwen2Model) -> String? {
-        guard model.computeType == .bfloat16, schedule.peak > 0 else { return nil }
+        // An adapter begins at zero, where BF16 shows every step.
+        guard model.computeType == .bfloat16, model.adapter == nil, schedule.peak > 0 else { return nil }
         let total = (0..<schedule.totalSteps).reduce(0) { $0 + schedule.learningRate(at: $1) }
         let matrices = model.parameters.filter { $0.shape.count > 1 && $0.name.contains("layers.") }
         let (sum, count) = matrices.reduce((0.0, 0)) { result, parameter in

@@ -1,3 +1,4 @@
+internal import Checkpoints
 public import Qwen2
 
 /// How long a run may take at most, from a few tokens timed on this machine: every completion is taken to reach its limit.
@@ -30,11 +31,12 @@ public struct TimeEstimate: Sendable {
         }
         let decoding = max(0, generate(5) - generate(1)) / 4
         generation = Double(plan.promptsPerGeneration * promptTokens) * token + Double(plan.maxCompletionLength) * decoding
-        // A backward pass is two forward passes' work; each prompt is read once a group.
+        // A backward pass is two forward passes' work, one where the weights have no gradients; each prompt is read once a group.
         let groups = max(1, plan.microBatchSize / plan.generations)
         let tokens = plan.accumulation * (groups * promptTokens + plan.microBatchSize * plan.maxCompletionLength)
-        let forwards = model.computeType == .bfloat16 && !plan.needsOldLogps ? 2.0 : 3.0
-        training = Double(tokens) * token * forwards
+        let drops = (model.adapter?.settings.dropout ?? 0) > 0
+        let forwards = model.computeType == .bfloat16 && !plan.needsOldLogps && !drops ? 0.0 : 1.0
+        training = Double(tokens) * token * (forwards + (model.adapter == nil ? 2 : 1))
         total = Double(plan.totalGenerations) * generation + Double(plan.totalSteps) * training
     }
 }

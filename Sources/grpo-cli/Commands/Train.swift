@@ -65,9 +65,9 @@ struct Train: ParsableCommand {
             try rewards.check(dataset)
             _ = try BatchPlan(configuration, rows: dataset.rows.count)
         }
-        let checkpoint = try Checkpoint(opening: configuration.model ?? "")
-        let policy = try TextModel(checkpoint, computeType: configuration.dtype, trainable: !dryRun)
-        let reference = configuration.beta == 0 || dryRun ? nil : try Qwen2Model(checkpoint, computeType: configuration.dtype)
+        let policy = try TextModel(training: configuration, trainable: !dryRun)
+        let needsReference = configuration.beta != 0 && !configuration.usesLoRA && !dryRun
+        let reference = needsReference ? try Qwen2Model(Checkpoint(opening: configuration.model ?? ""), computeType: configuration.dtype) : nil
         let source: RolloutSource
         if let replay {
             source = try RolloutSource(configuration, replaying: replay, policy: policy)
@@ -103,7 +103,13 @@ struct Train: ParsableCommand {
 
     private func describe(_ model: Qwen2Model, _ configuration: GRPOConfiguration, _ threads: Int) -> String {
         "\(model.configuration.parameterCount / 1_000_000) M parameters in \(configuration.dtype.rawValue), \(threads) threads "
-            + "(\(Qwen2Model.instructionSet))."
+            + "(\(Qwen2Model.instructionSet))." + (model.adapter.map(describe) ?? "")
+    }
+
+    private func describe(_ adapter: ModelAdapter) -> String {
+        let count = Double(adapter.parameters.reduce(0) { $0 + $1.count }) / 1e6
+        let targets = adapter.settings.targets.joined(separator: ", ")
+        return String(format: " LoRA trains %.2f M more: rank %d on ", count, adapter.settings.rank) + targets + "."
     }
 
     private func describe(_ memory: MemoryEstimate) -> String {
@@ -115,7 +121,7 @@ struct Train: ParsableCommand {
     /// What `--dry-run` prints: the batch plan, memory, time, and what the trainer would warn about.
     private func estimate(_ configuration: GRPOConfiguration, _ source: RolloutSource, _ model: Qwen2Model) throws {
         try StandardOutput.line(source.plan.description)
-        let memory = MemoryEstimate(configuration, source.plan, model: model.configuration, promptTokens: source.longestPrompt)
+        let memory = MemoryEstimate(configuration, source.plan, model: model, promptTokens: source.longestPrompt)
         try StandardOutput.line(describe(memory) + " This machine has \(Terminal.bytes(MemoryEstimate.physical)).")
         let time = TimeEstimate(source.plan, model: model, promptTokens: source.longestPrompt)
         try StandardOutput.line(
