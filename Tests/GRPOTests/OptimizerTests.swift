@@ -116,7 +116,7 @@ import Testing
     func schedules() throws {
         let path = try #require(Bundle.module.path(forResource: "Goldens/schedules", ofType: "json"))
         let cases = try #require(try JSONValue.parse(contentsOf: path).array)
-        #expect(cases.count == 15)
+        #expect(cases.count == 20)
         for golden in cases {
             let kind = try #require(golden["kind"]?.string.flatMap(LearningRateSchedule.Kind.init(rawValue:)))
             var configuration = GRPOConfiguration()
@@ -145,6 +145,9 @@ import Testing
         #expect(problem(.linear, "{min_lr: 0.1}") == "lr_scheduler_kwargs: found 'min_lr', expected nothing with lr_scheduler_type linear")
         #expect(problem(.cosine, "{num_cycles: x}").contains("num_cycles is \"x\", expected a number"))
         #expect(problem(.cosineWithMinimum, "null").contains("expected one of min_lr and min_lr_rate"))
+        #expect(problem(.warmupStableDecay, "null").contains("expected num_decay_steps"))
+        #expect(
+            problem(.warmupStableDecay, "{num_decay_steps: 2, decay_type: log}").contains("decay_type is \"log\", expected linear, cosine or 1-sqrt"))
         #expect(problem(.polynomial, "{lr_end: 1}").contains("expected less than learning_rate"))
         #expect(problem(.cosine, "[1]").contains("expected a mapping of names to plain values, or null"))
         #expect(problem(.cosine, "'{\"num_cycles\": 1}'") == "")

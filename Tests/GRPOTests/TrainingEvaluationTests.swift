@@ -74,6 +74,28 @@ import Testing
         #expect(try Data(contentsOf: URL(fileURLWithPath: "\(output)/model.safetensors")) == checkpoint)
     }
 
+    @Test("evaluation waits for eval_delay; save_strategy best saves after each evaluation that is better than all before")
+    func delayAndBest() throws {
+        let directory = try TemporaryDirectory()
+        let output = directory.path + "/run"
+        let (lines, trainer) = try run(output) {
+            ($0.evaluationSteps, $0.evaluationDelay, $0.maxSteps, $0.saveStrategy) = (.steps(1), 2.5, 8, .best)
+            ($0.metricForBestModel, $0.greaterIsBetter) = ("rewards/task/mean", false)
+            ($0.generationsInEvaluation, $0.loadsBestModel) = (8, true)
+        }
+        #expect(lines.compactMap { $0["step"]?.int } == [0, 3, 4, 5, 6, 7, 8])
+        var best = Double.infinity
+        var expected: [Int] = []
+        // The evaluation before the first step counts for nothing: there is no checkpoint of it.
+        for line in lines.dropFirst() {
+            let value = try #require(line["eval_rewards/task/mean"]?.double)
+            if value < best { expected.append(try #require(line["step"]?.int)) }
+            best = min(best, value)
+        }
+        #expect(try CheckpointName.all(in: output).map(\.step) == expected)
+        #expect(trainer.state.best == BestModel(metric: best, step: expected[expected.count - 1]))
+    }
+
     @Test("settings that do not fit are told before anything is read")
     func refused() throws {
         func problem(_ yaml: String) -> String {
@@ -86,6 +108,9 @@ import Testing
         #expect(problem("eval_strategy: steps") == "")
         #expect(problem("eval_strategy: steps\nnum_generations_eval: 3").contains("expected a multiple of num_generations_eval (3)"))
         #expect(problem("load_best_model_at_end: true").contains("needs evaluations"))
+        #expect(problem("save_strategy: best").contains("save_strategy best needs evaluations"))
+        #expect(problem("save_strategy: best\neval_strategy: steps").contains("needs metric_for_best_model"))
+        #expect(problem("save_strategy: best\neval_strategy: steps\nmetric_for_best_model: reward\nload_best_model_at_end: true") == "")
         #expect(problem("load_best_model_at_end: true\neval_strategy: epoch").contains("save_strategy is steps, eval_strategy epoch"))
         #expect(problem("load_best_model_at_end: true\neval_strategy: steps\neval_steps: 5").contains("save_steps equal to eval_steps"))
         #expect(problem("load_best_model_at_end: true\neval_strategy: steps\neval_steps: 5\nsave_steps: 5") == "")

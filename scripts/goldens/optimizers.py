@@ -1,4 +1,4 @@
-"""Goldens of the optimizers and learning-rate schedules: optimizers.py
+"""Goldens of the optimizers and learning-rate schedules: optimizers.py [--schedules]
 
 Writes under Tests/GRPOTests/Goldens:
 - optimizers.safetensors: a matrix (17 by 300), four gradients, and after the last step the matrix as torch.optim.SGD moves it (plain, with momentum,
@@ -8,6 +8,7 @@ Needs torch, transformers, safetensors, numpy.
 """
 import json
 import pathlib
+import sys
 
 import numpy as np
 import torch
@@ -29,7 +30,10 @@ SCHEDULES = [
     ("cosine_with_restarts", 2, 12, {}), ("cosine_with_restarts", 1, 20, {"num_cycles": 3}), ("cosine_with_min_lr", 2, 12, {"min_lr": 0.25}),
     ("cosine_with_min_lr", 0, 12, {"min_lr_rate": 0.2, "num_cycles": 0.7}), ("polynomial", 2, 12, {"lr_end": 0.5, "power": 2.0}),
     ("polynomial", 0, 8, {}), ("constant", 3, 8, {}), ("constant_with_warmup", 3, 8, {}), ("inverse_sqrt", 4, 12, {}), ("inverse_sqrt", 0, 12, {}),
-    ("inverse_sqrt", 2, 12, {"timescale": 5}),
+    ("inverse_sqrt", 2, 12, {"timescale": 5}), ("cosine_warmup_with_min_lr", 3, 12, {"min_lr_rate": 0.1}),
+    ("cosine_warmup_with_min_lr", 4, 12, {"min_lr": 0.3, "warmup_lr_rate": 0.25, "num_cycles": 0.4}), ("warmup_stable_decay", 2, 12, {"num_decay_steps": 4}),
+    ("warmup_stable_decay", 4, 14, {"num_decay_steps": 3, "num_stable_steps": 5, "warmup_type": "cosine", "decay_type": "linear", "min_lr_ratio": 0.1}),
+    ("warmup_stable_decay", 3, 12, {"num_decay_steps": 6, "warmup_type": "1-sqrt", "decay_type": "1-sqrt"}),
 ]
 PEAK = 2.0
 
@@ -74,7 +78,13 @@ def adamw_8bit(start, gradients):
     return p.reshape(SHAPE), m, v, m_scales, v_scales
 
 
-def main():
+def main(only_schedules):
+    if not only_schedules:
+        optimizers()
+    schedules()
+
+
+def optimizers():
     random = np.random.default_rng(3)
     start = random.standard_normal(SHAPE, dtype=np.float32)
     # Magnitudes over three decades, which their squares make six of the seven that a code has; and a block of zeros.
@@ -91,6 +101,8 @@ def main():
     tensors["adamw_8bit"], tensors["state1"], tensors["state2"], tensors["absmax1"], tensors["absmax2"] = adamw_8bit(start, gradients)
     save_file(tensors, GOLDENS / "optimizers.safetensors")
 
+
+def schedules():
     rows = []
     for kind, warmup, total, kwargs in SCHEDULES:
         optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=PEAK)
@@ -105,4 +117,4 @@ def main():
     (GOLDENS / "schedules.json").write_text(f"[\n{text}\n]\n", encoding="utf-8")
 
 
-main()
+main(sys.argv[1:] == ["--schedules"])

@@ -30,6 +30,9 @@ extension GRPOConfiguration {
         .init(
             "dataset_name", \.dataset, in: .notEmpty,
             "prompts, a row each: a .jsonl, .json, .csv or .parquet file, or a dataset's directory; other columns go to the rewards"),
+        .init(
+            "datasets", \.mixture,
+            "several datasets as one, instead of dataset_name: a list of {path, name, data_dir, data_files, split, columns, fraction}"),
         .init("dataset_config", \.datasetConfiguration, in: .notEmpty, "folder of such a directory"),
         .init("dataset_train_split", \.trainSplit, in: .notEmpty, "split of such a directory that is trained on"),
         .init("dataset_test_split", \.testSplit, in: .notEmpty, "split of such a directory that is evaluated on, unless eval_dataset_name is set"),
@@ -173,6 +176,7 @@ extension GRPOConfiguration {
         .init("eval_dataset_name", \.evaluationDataset, in: .notEmpty, "held-out prompts, written as dataset_name is"),
         .init("eval_strategy", \.evaluationStrategy, "when to evaluate on them"),
         .init("eval_steps", \.evaluationSteps, "optimizer steps between evaluations; logging_steps when null"),
+        .init("eval_delay", \.evaluationDelay, in: .notNegative, "steps (epochs, with eval_strategy epoch) before the first evaluation"),
         .init("eval_on_start", \.evaluatesOnStart, "evaluate before the first step too"),
         .init("per_device_eval_batch_size", \.evaluationBatchSize, in: .atLeast(1), "completions whose metrics are averaged together in evaluation"),
         .init("num_generations_eval", \.generationsInEvaluation, in: .atLeast(1), "completions a prompt in evaluation; num_generations when null"),

@@ -7,6 +7,8 @@ enum RawValue: Sendable {
     case scalar(String, quoted: Bool)
     case list([String])
     case mapping([(key: String, value: RawValue)])
+    /// A list of mappings.
+    case mappings([[(key: String, value: RawValue)]])
 
     /// What an error shows as found.
     var found: String {
@@ -14,6 +16,7 @@ enum RawValue: Sendable {
         case .scalar(let text, _): "'\(text.unicodeScalars.prefix(80).reduce(into: "") { $0 += $1.value < 32 ? " " : String($1) })'"
         case .list(let items): "a list of \(items.count)"
         case .mapping: "a mapping"
+        case .mappings(let items): "a list of \(items.count) mappings"
         }
     }
 
@@ -113,7 +116,7 @@ extension Array: ConfigurationValue where Element: ConfigurationValue {
         switch raw {
         case .scalar(let text, _): items = raw.isNull ? [] : [text]
         case .list(let list): items = list
-        case .mapping: return nil
+        case .mapping, .mappings: return nil
         }
         var values: [Element] = []
         for item in items {
@@ -143,6 +146,7 @@ extension RewardAggregation: ConfigurationValue {}
 extension ComputeType: ConfigurationValue {}
 extension LearningRateSchedule.Kind: ConfigurationValue {}
 extension IntervalStrategy: ConfigurationValue {}
+extension SaveStrategy: ConfigurationValue {}
 extension RewardFailurePolicy: ConfigurationValue {}
 extension LengthUnit: ConfigurationValue {}
 

@@ -109,9 +109,7 @@ enum ForeignKey: Sendable {
         "neftune_noise_alpha": .only(off, "noise on embeddings is for supervised fine-tuning; leave it out"),
         "auto_find_batch_size": .only(off, "TRL refuses it too: lower per_device_train_batch_size"),
         "optim_target_modules": .only(off, "the optimizers that need it are not here; leave it out"),
-        "eval_delay": .only(["0"], "evaluation begins with the run; leave it out"),
         "parallelism_config": .only(off, "there is one process; leave it out"),
-        "datasets": .only(off + ["[]"], "mixtures of datasets are not read; join the files into one and set dataset_name"),
         "test_split_size": .only(off, "split the file yourself and set eval_dataset_name"),
         "reward_model_name_or_path": .only(off, "reward models are not supported yet; call one from a Python function in reward_funcs"),
     ]

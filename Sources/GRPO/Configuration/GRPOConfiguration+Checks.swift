@@ -4,6 +4,7 @@ internal import Qwen2
 extension GRPOConfiguration {
     /// Checks what no single key shows: required keys, and keys that contradict each other.
     public func validate(requiring names: [String] = []) throws(ConfigurationError) {
+        let names = mixture.parts.isEmpty ? names : names.filter { $0 != "dataset_name" }
         for field in Self.fields where names.contains(field.name) && ["null", "[]"].contains(field.yaml(self)) {
             throw ConfigurationError(message: "\(field.name) is missing: give the \(field.help) (--\(field.name) or in the YAML file)")
         }

@@ -140,14 +140,22 @@ extension GRPOConfiguration {
 }
 
 extension RawValue {
-    /// A YAML node; nil for what no key takes: lists of anything but scalars, aliases.
+    /// A YAML node; nil for what no key takes: lists of lists or of this and that, aliases.
     init?(_ node: Node) {
         switch node {
         case .scalar(let scalar): self = .scalar(scalar.string, quoted: scalar.style == .singleQuoted || scalar.style == .doubleQuoted)
         case .sequence(let sequence):
             let items = sequence.compactMap { $0.scalar?.string }
-            guard items.count == sequence.count else { return nil }
-            self = .list(items)
+            if items.count == sequence.count {
+                self = .list(items)
+                return
+            }
+            var mappings: [[(key: String, value: RawValue)]] = []
+            for item in sequence {
+                guard case .mapping = item, case .mapping(let members)? = RawValue(item) else { return nil }
+                mappings.append(members)
+            }
+            self = .mappings(mappings)
         case .mapping(let mapping):
             var members: [(key: String, value: RawValue)] = []
             for (key, value) in mapping {

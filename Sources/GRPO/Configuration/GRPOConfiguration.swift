@@ -10,6 +10,21 @@ public enum IntervalStrategy: String, Sendable, CaseIterable {
     case never = "no"
 }
 
+/// When a checkpoint is written (`save_strategy`).
+public enum SaveStrategy: String, Sendable, CaseIterable {
+    /// Every `save_steps` optimizer steps.
+    case steps
+    /// After every pass over the dataset.
+    case epoch
+    /// Never.
+    case never = "no"
+    /// After an evaluation that is better than all before, by `metric_for_best_model`.
+    case best
+
+    /// The distance between checkpoints, where it does not go by evaluations.
+    var interval: IntervalStrategy? { IntervalStrategy(rawValue: rawValue) }
+}
+
 /// Everything a GRPO run can be told, under TRL's names and with TRL's defaults (`dtype` apart, which is bfloat16 here).
 ///
 /// `fields` says how each property is written, its range and its meaning; `read(yaml:)` and `apply(_:)` set them.
@@ -45,6 +60,8 @@ public struct GRPOConfiguration: Sendable {
     // Data
     /// `dataset_name`: the path of a file of rows, or of a directory with the local copy of a Hugging Face dataset
     public var dataset: String?
+    /// `datasets`: several instead
+    public var mixture = DatasetMixture()
     /// `dataset_config`: a folder of that directory
     public var datasetConfiguration: String?
     /// `dataset_train_split`
@@ -244,6 +261,8 @@ public struct GRPOConfiguration: Sendable {
     public var evaluationDataset: String?
     /// `eval_strategy`
     public var evaluationStrategy = IntervalStrategy.never
+    /// `eval_delay`, in steps or epochs, as `eval_strategy` is
+    public var evaluationDelay = 0.0
     /// `eval_steps`; nil is `logging_steps`
     public var evaluationSteps: StepInterval?
     /// `eval_on_start`
@@ -259,7 +278,7 @@ public struct GRPOConfiguration: Sendable {
     /// `greater_is_better`
     public var greaterIsBetter: Bool?
     /// `save_strategy`
-    public var saveStrategy = IntervalStrategy.steps
+    public var saveStrategy = SaveStrategy.steps
     /// `save_steps`
     public var saveSteps = StepInterval.steps(500)
     /// `save_total_limit`; nil is no limit

@@ -32,7 +32,7 @@ extension KeywordArguments: ConfigurationValue {
             guard text.hasPrefix("{"), case .mapping(let members)? = RawValue(flow: text) else { return nil }
             self.init(members)
         case .mapping(let members): self.init(members)
-        case .list: return nil
+        case .list, .mappings: return nil
         }
     }
 
@@ -64,6 +64,7 @@ extension RawValue {
             return Double(raw: self).map { .number($0) } ?? .string(text)
         case .list(let items): return .array(items.map { RawValue.scalar($0, quoted: false).json })
         case .mapping(let members): return .object(JSONObject(members.map { ($0.key, $0.value.json) }))
+        case .mappings(let items): return .array(items.map { RawValue.mapping($0).json })
         }
     }
 }

@@ -139,6 +139,10 @@ public struct PromptDataset: Sendable {
     /// The dataset that a configuration names, or with `heldOut` the one that it is evaluated on: `eval_dataset_name`, or the split
     /// `dataset_test_split` of a directory; nil where there is none.
     public init?(_ configuration: GRPOConfiguration, heldOut: Bool = false) throws {
+        if !heldOut, !configuration.mixture.parts.isEmpty {
+            self.init(rows: try configuration.mixture.rows(configuration))
+            return
+        }
         let isWanted = configuration.evaluationStrategy != .never || configuration.evaluatesOnStart
         let ofDirectory = configuration.dataset.flatMap { isWanted && DatasetDirectory.exists($0) ? $0 : nil }
         guard let path = heldOut ? configuration.evaluationDataset ?? ofDirectory : configuration.dataset else { return nil }

@@ -36,18 +36,22 @@ extension GRPOConfiguration {
     /// Refuses settings of the evaluation that contradict each other.
     func checkEvaluation() throws(ConfigurationError) {
         guard evaluationStrategy != .never || evaluatesOnStart else {
-            guard !loadsBestModel else {
-                throw ConfigurationError(message: "load_best_model_at_end needs evaluations: set eval_strategy, and eval_dataset_name")
+            guard !loadsBestModel, saveStrategy != .best else {
+                let key = loadsBestModel ? "load_best_model_at_end" : "save_strategy best"
+                throw ConfigurationError(message: "\(key) needs evaluations: set eval_strategy, and eval_dataset_name")
             }
             return
+        }
+        if saveStrategy == .best, metricForBestModel == nil {
+            throw ConfigurationError(message: "save_strategy best needs metric_for_best_model, such as eval_reward")
         }
         guard evaluationBatchSize.isMultiple(of: evaluationGenerations) else {
             throw ConfigurationError(
                 message: "per_device_eval_batch_size is \(evaluationBatchSize) completions, expected a multiple of num_generations_eval "
                     + "(\(evaluationGenerations)), so that no group is cut")
         }
-        guard loadsBestModel else { return }
-        guard saveStrategy == evaluationStrategy else {
+        guard loadsBestModel, let interval = saveStrategy.interval else { return }
+        guard interval == evaluationStrategy else {
             throw ConfigurationError(
                 message: "load_best_model_at_end needs a checkpoint for every evaluation: save_strategy is \(saveStrategy.rawValue), eval_strategy "
                     + "\(evaluationStrategy.rawValue); make them the same")

@@ -56,16 +56,17 @@ extension GRPOTrainer {
         metrics.record(result.metrics)
     }
 
-    /// Keeps the step if its evaluation is the best so far.
-    func noteBest(_ line: JSONObject) throws {
-        guard configuration.metricForBestModel != nil || configuration.loadsBestModel else { return }
+    /// Keeps the step if its evaluation is the best so far, and says whether it is.
+    func noteBest(_ line: JSONObject) throws -> Bool {
+        guard configuration.metricForBestModel != nil || configuration.loadsBestModel else { return false }
         let name = configuration.bestMetricName
         guard let value = line[name] else {
             let known = line.members.map(\.key).filter { $0.hasPrefix("eval_") }.joined(separator: ", ")
             throw ConfigurationError(message: "metric_for_best_model: an evaluation has no \(name), only \(known)")
         }
-        guard let metric = value.double else { return }
+        guard let metric = value.double else { return false }
         let isBetter = state.best.map { configuration.isGreaterBetter ? metric > $0.metric : metric < $0.metric } ?? true
         if isBetter { state.best = BestModel(metric: metric, step: state.step) }
+        return isBetter
     }
 }

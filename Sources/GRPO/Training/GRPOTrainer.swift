@@ -107,7 +107,8 @@ public final class GRPOTrainer {
     public func train(shouldStop: () -> Bool = { false }) throws -> String? {
         let directory = try RunDirectory(configuration, after: state.step)
         try WholeDirectory.removeLeftovers(in: directory.path, prefix: "checkpoint-")
-        if configuration.evaluatesOnStart, state.step == 0 { try evaluateAndLog(in: directory) }
+        // As in transformers, no candidate for the best: there is no checkpoint of it.
+        if configuration.evaluatesOnStart, state.step == 0 { _ = try evaluateAndLog(in: directory) }
         while state.step < plan.totalSteps {
             for batch in try advance() { try directory.completions.write(batch.rollouts, step: state.step) }
             if isLogged {
@@ -117,11 +118,10 @@ public final class GRPOTrainer {
                 try directory.metrics.append(line)
                 progress(.logged(step: state.step, metrics: line))
             }
-            if isDue(configuration.evaluationStrategy, configuration.evaluationSteps ?? configuration.loggingSteps) {
-                try evaluateAndLog(in: directory)
-            }
+            var isBest = false
+            if isEvaluationDue, let line = try evaluateAndLog(in: directory) { isBest = try noteBest(line) }
             let isStopped = shouldStop() && state.step < plan.totalSteps
-            if isStopped || isDue(configuration.saveStrategy, configuration.saveSteps) {
+            if isStopped || configuration.saveStrategy.interval.map({ isDue($0, configuration.saveSteps) }) ?? isBest {
                 let path = try saveCheckpoint(in: directory.path)
                 if isStopped { return path }
             }
@@ -130,12 +130,19 @@ public final class GRPOTrainer {
         return nil
     }
 
-    private func evaluateAndLog(in directory: borrowing RunDirectory) throws {
-        guard let evaluationSet else { return }
+    private func evaluateAndLog(in directory: borrowing RunDirectory) throws -> JSONObject? {
+        guard let evaluationSet else { return nil }
         let line = try evaluate(evaluationSet)
         try directory.metrics.append(line)
         progress(.logged(step: state.step, metrics: line))
-        try noteBest(line)
+        return line
+    }
+
+    /// Whether the step just taken is followed by an evaluation; `eval_delay` counts steps or epochs, as `eval_strategy` does.
+    private var isEvaluationDue: Bool {
+        let strategy = configuration.evaluationStrategy
+        guard configuration.evaluationDelay <= (strategy == .epoch ? epoch : Double(state.step)) else { return false }
+        return isDue(strategy, configuration.evaluationSteps ?? configuration.loggingSteps)
     }
 
     /// Passes over the dataset so far.
