@@ -25,7 +25,8 @@ public struct PatternAutomaton: Sendable {
         } catch {
             throw ConstraintError(description: "\(error)")
         }
-        (classes, classCount) = graph.byteClasses()
+        let (classes, classCount) = graph.byteClasses()
+        (self.classes, self.classCount) = (classes, classCount)
         let representatives = (0..<classCount).map { number in UInt8(classes.firstIndex(of: UInt8(number)) ?? 0) }
         var sets = [graph.closure(of: [0], atStart: true)]
         var numbers = [sets[0]: Int32(0)]

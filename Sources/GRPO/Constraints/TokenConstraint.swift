@@ -29,12 +29,15 @@ public final class TokenConstraint {
         automaton = try PatternAutomaton(expression)
         self.endTokens = endTokens
         self.vocabularySize = vocabularySize
-        bytesOfID = (0..<Int32(vocabularySize)).map { tokenizer.isSpecial($0) || endTokens.contains($0) ? [] : tokenizer.bytes(of: $0) ?? [] }
+        let bytesOfID = (0..<Int32(vocabularySize)).map { id -> [UInt8] in
+            tokenizer.isSpecial(id) || endTokens.contains(id) ? [] : tokenizer.bytes(of: id) ?? []
+        }
         var tokens: [(id: Int32, bytes: [UInt8], common: Int)] = []
         for id in bytesOfID.indices.sorted(by: { bytesOfID[$0].lexicographicallyPrecedes(bytesOfID[$1]) }) where !bytesOfID[id].isEmpty {
             let common = tokens.last.map { zip($0.bytes, bytesOfID[id]).prefix { $0 == $1 }.count } ?? 0
             tokens.append((Int32(id), bytesOfID[id], common))
         }
+        self.bytesOfID = bytesOfID
         self.tokens = tokens
         guard mask(PatternAutomaton.start) != nil else {
             throw ConstraintError(description: "the expression allows no token at all to begin with")

@@ -76,7 +76,8 @@ public final class GRPOTrainer {
         memory = MemoryEstimate(configuration, plan, model: policy.model, promptTokens: source.longestPrompt)
         entropy = AdaptiveEntropy(configuration)
         optimizer = try configuration.makeOptimizer(policy.model.trainableParameters)
-        sampling = try configuration.sampling(endTokens: policy.endTokens)
+        let sampling = try configuration.sampling(endTokens: policy.endTokens)
+        self.sampling = sampling
         stopStrings = try configuration.stopStrings()
         constraint = try configuration.answerPattern.map { try TokenConstraint(expression: $0, model: policy, endTokens: sampling.endTokens) }
         schedule = try configuration.schedule(steps: plan.totalSteps)
