@@ -108,7 +108,8 @@ extension Qwen2Model {
         let dx = workspace.dPlain.floats(count: rows * width)
         dx.update(repeating: 0, count: rows * width)
         ck_rmsnorm_backward(
-            dx, weight.gradientBuffer?.floats, dy, x.floats(count: rows * width), values.floats, configuration.normEpsilon, rows * width / configuration.headSize,
+            dx, weight.gradientBuffer?.floats, dy, x.floats(count: rows * width), values.floats, configuration.normEpsilon,
+            rows * width / configuration.headSize,
             configuration.headSize)
         dy.update(from: dx, count: rows * width)
     }

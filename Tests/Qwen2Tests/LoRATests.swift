@@ -140,6 +140,50 @@ import Testing
         #expect(bits(model.forward(try groups).statistics.logprobs) == whole)
     }
 
+    @Test func layersMadeAgainDropTheSame() throws {
+        let model = try model(.bfloat16)
+        let groups = try groups
+        let pass = DropoutPass(seed: 5, number: 3)
+        func gradients(recomputes: Bool) -> [[UInt32]] {
+            model.zeroGradients()
+            let forward = model.forward(groups, recomputes: recomputes, dropout: pass)
+            // The first completion has no part in the loss.
+            let silent = groups[0].completions[0].count
+            model.backward(forward, dLogprobs: forward.statistics.logprobs.indices.map { $0 < silent ? 0 : 1 })
+            return self.gradients(model).map(bits)
+        }
+        #expect(gradients(recomputes: true) == gradients(recomputes: false))
+    }
+
+    // MARK: Every family
+
+    /// W + scale B A: the gradient of B is scale times that of W times A transposed, while B is zero.
+    @Test(arguments: ["tiny-qwen3", "tiny-llama-biased", "tiny-untied"]) func gradientsOfBAreTheWeightsTimesA(_ name: String) throws {
+        let golden = try Golden(name)
+        let groups = wholeSequences(try golden.sequences)
+        let model = try Qwen2Model(golden.checkpoint, computeType: .float32)
+        var settings = LoRASettings()
+        (settings.rank, settings.targets) = (3, LoRASettings.allLinear)
+        try model.addAdapter(settings, seed: 1, base: name)
+        let whole = try Qwen2Model(golden.checkpoint, computeType: .float32, trainable: true)
+        for model in [model, whole] {
+            let pass = model.forward(groups)
+            model.backward(pass, dLogprobs: pass.statistics.logprobs)
+        }
+        let updates = try #require(model.adapter).layers
+        #expect(updates.count == 7 * model.configuration.layerCount)
+        for (weight, update) in updates {
+            let (outputs, inputs) = (weight.shape[0], weight.shape[1])
+            let gradient = try #require(whole.parameters.first { $0.name == weight.name }?.gradient)
+            var a = [Float](repeating: 0, count: update.a.count)
+            update.a.read(rows: 0..<3, into: &a)
+            let expected = (0..<outputs * 3).map { index in
+                Float(settings.scale) * (0..<inputs).reduce(Float(0)) { $0 + gradient[index / 3 * inputs + $1] * a[index % 3 * inputs + $1] }
+            }
+            #expect(relativeDifference(Array(try #require(update.b.gradient)), expected) < 1e-4, "\(weight.name)")
+        }
+    }
+
     /// The derivative along a random direction of A and B, by differences, with the pass's inputs dropped out.
     @Test func gradientsThroughDropoutAreThoseOfDifferences() throws {
         let model = try model()
