@@ -87,7 +87,11 @@ struct TokenizerFile {
     // MARK: Helpers
 
     func error(_ location: String, _ message: String) -> TokenizerError {
-        TokenizerError(source: source, location: location, message: message)
+        TokenizerError(source: source, location: location, message: Self.onOneLine(message))
+    }
+
+    private static func onOneLine(_ text: String) -> String {
+        String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 ? "\u{FFFD}" : $0 }))
     }
 
     /// One component of a section.
@@ -155,7 +159,7 @@ struct TokenizerFile {
 
     /// The start of a text that may be long, on one line.
     func excerpt(_ text: String) -> String {
-        let start = String(String.UnicodeScalarView(text.unicodeScalars.prefix(120).map { $0.value < 0x20 ? "\u{FFFD}" : $0 }))
+        let start = Self.onOneLine(String(text.unicodeScalars.prefix(120)))
         return text.unicodeScalars.count > 120 ? start + "…" : start
     }
 
