@@ -12,6 +12,8 @@ public struct ModelFamily: Sendable, Equatable {
     let permutes: Bool
     /// Which linear layers have biases, whatever config.json says, and which have them if it says so.
     private let biases, optionalBiases: Biases
+    /// Which of them llama.cpp has for the architecture.
+    let biasesInFiles: Biases
     /// Whether queries and keys have a norm over each head.
     public let hasHeadNorms: Bool
     /// The width of a head where config.json does not say; nil where it is the heads' share of the hidden size.
@@ -22,17 +24,17 @@ public struct ModelFamily: Sendable, Equatable {
     public static let all = [
         ModelFamily(
             modelType: "qwen2", className: "Qwen2ForCausalLM", architecture: "qwen2", permutes: false, biases: .queriesKeysValues,
-            optionalBiases: [], hasHeadNorms: false, headSize: nil, window: .ifUsed),
+            optionalBiases: [], biasesInFiles: .queriesKeysValues, hasHeadNorms: false, headSize: nil, window: .ifUsed),
         ModelFamily(
             modelType: "qwen3", className: "Qwen3ForCausalLM", architecture: "qwen3", permutes: false, biases: [],
-            optionalBiases: .attention, hasHeadNorms: true, headSize: 128, window: .ifUsed),
+            optionalBiases: .attention, biasesInFiles: [], hasHeadNorms: true, headSize: 128, window: .ifUsed),
         // Llama 2 and 3, SmolLM and SmolLM2, TinyLlama and many more.
         ModelFamily(
             modelType: "llama", className: "LlamaForCausalLM", architecture: "llama", permutes: true, biases: [],
-            optionalBiases: [.attention, .mlp], hasHeadNorms: false, headSize: nil, window: .none),
+            optionalBiases: [.attention, .mlp], biasesInFiles: [.attention, .mlp], hasHeadNorms: false, headSize: nil, window: .none),
         ModelFamily(
             modelType: "mistral", className: "MistralForCausalLM", architecture: "llama", permutes: true, biases: [],
-            optionalBiases: [], hasHeadNorms: false, headSize: nil, window: .always(unlessSaid: 4096)),
+            optionalBiases: [], biasesInFiles: [.attention, .mlp], hasHeadNorms: false, headSize: nil, window: .always(unlessSaid: 4096)),
     ]
 
     /// The family of a config.json.
@@ -50,11 +52,11 @@ public struct ModelFamily: Sendable, Equatable {
     }
 
     private init(
-        modelType: String, className: String, architecture: String, permutes: Bool, biases: Biases, optionalBiases: Biases, hasHeadNorms: Bool,
-        headSize: Int?, window: Window
+        modelType: String, className: String, architecture: String, permutes: Bool, biases: Biases, optionalBiases: Biases, biasesInFiles: Biases,
+        hasHeadNorms: Bool, headSize: Int?, window: Window
     ) {
         (self.modelType, self.className, self.architecture, self.permutes) = (modelType, className, architecture, permutes)
-        (self.biases, self.optionalBiases) = (biases, optionalBiases)
+        (self.biases, self.optionalBiases, self.biasesInFiles) = (biases, optionalBiases, biasesInFiles)
         (self.hasHeadNorms, self.headSize, self.window) = (hasHeadNorms, headSize, window)
     }
 }

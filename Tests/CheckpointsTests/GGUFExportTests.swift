@@ -265,6 +265,7 @@ import Testing
             } catch { return "\(error)" }
         }
         #expect(refusal(try model { $0["model_type"] = "mamba" }).contains("`model_type` is \"mamba\""))
+        #expect(refusal(try model("qwen3", biased: true)).contains("`attention_bias` is true: llama.cpp has no biases in qwen3 models"))
         #expect(refusal(try model { $0["num_hidden_layers"] = 3 }).contains("is missing; the model has 3 layers"))
         #expect(refusal(try model { $0["num_hidden_layers"] = 1 }).contains("has no place in a GGUF file"))
         #expect(refusal(try model { $0["vocab_size"] = 95 }).contains("has 96 rows, but config.json says vocab_size 95"))

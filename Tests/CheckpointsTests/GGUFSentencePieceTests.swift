@@ -41,6 +41,9 @@ import Testing
         }
         #expect(adds(nil, metaspace("first")) == true && adds(nil, metaspace("always")) == true && adds(nil, metaspace("never")) == false)
         #expect(adds(replace, metaspace("first")) == nil)
+        func difference(_ scheme: String) -> String { GGUFSentencePiece.difference(["pre_tokenizer": metaspace(scheme)]) ?? "none" }
+        #expect(difference("first").contains("after special tokens") && difference("always").contains("begins with one"))
+        #expect(difference("never") == "none" && GGUFSentencePiece.difference(["normalizer": replace]) == nil)
         #expect(adds(nil, ["type": "ByteLevel"]) == nil)
     }
 }

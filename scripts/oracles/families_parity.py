@@ -38,7 +38,7 @@ CASES = {
     "qwen2": ("qwen2", shape(128, 4, 2, 256, tie_word_embeddings=True), True),
     "qwen3-128": ("qwen3", shape(128, 4, 2, 256, PLAIN | {"rope_theta": 1e6}, head_dim=128, tie_word_embeddings=True), True),
     "qwen3-untied": ("qwen3", shape(128, 2, 1, 256, head_dim=64, tie_word_embeddings=False), True),
-    "qwen3-biased": ("qwen3", shape(128, 2, 1, 256, head_dim=64, attention_bias=True, tie_word_embeddings=False), True),
+    "qwen3-biased": ("qwen3", shape(128, 2, 1, 256, head_dim=64, attention_bias=True, tie_word_embeddings=False), False),
     "llama2-128": ("llama", shape(256, 2, 2, 320, tie_word_embeddings=False, vocab_size=800), True),
     "llama3-64": ("llama", shape(256, 4, 1, 320, LLAMA3, tie_word_embeddings=True), True),
     "llama-80": ("llama", shape(160, 2, 2, 256, tie_word_embeddings=False), True),
@@ -161,11 +161,13 @@ def check(cli, name, folder, seed):
             expected = Tokenizer.from_file(str(directory / "tokenizer.json"))
             for text in TEXTS:
                 ids = expected.encode(text, add_special_tokens=False).ids
-                # What follows a special token gets a space from llama.cpp and from a normalizer, but not from Metaspace's "first".
-                by_llama = ids if SENTENCEPIECE[name] == "metaspace" and "<s>" in text else theirs.tokenize(text.encode(), add_bos=False, special=True)
+                # A text that begins with a space, and what follows a special token, gets a space from llama.cpp and from a normalizer, but not from
+                # Metaspace's "first", which the file cannot tell.
+                other = SENTENCEPIECE[name] == "metaspace" and ("<s>" in text or text.startswith(" "))
+                by_llama = ids if other else theirs.tokenize(text.encode(), add_bos=False, special=True)
                 if not ids == tokenized(cli, directory, text) == by_llama:
                     problems.append(f"IDS OF {text!r}: {ids}, {tokenized(cli, directory, text)}, {by_llama}")
-                if "<s>" not in text and tokenized(cli, file, text) != ids:
+                if not other and tokenized(cli, file, text) != ids:
                     problems.append(f"IDS FROM THE FILE OF {text!r}")
         said += f", llama.cpp {equal} of {len(greedy)} equal"
         if equal < len(greedy):

@@ -33,6 +33,9 @@ struct GGUFModel {
         }
         self.family = family
         biases = family.biases(config)
+        guard biases.isSubset(of: family.biasesInFiles) else {
+            throw failure("`attention_bias` is true: llama.cpp has no biases in \(family.architecture) models and would not open the file")
+        }
         layers = try integer("num_hidden_layers")
         vocabularySize = try integer("vocab_size")
         ties = config["tie_word_embeddings"]?.bool ?? false

@@ -66,12 +66,19 @@ enum GGUFSentencePiece {
         ]
     }
 
+    /// What llama.cpp does otherwise than a tokenizer.json, for people; nil where it does the same.
+    static func difference(_ tokenizer: JSONValue) -> String? {
+        guard let scheme = tokenizer["pre_tokenizer"]?["prepend_scheme"]?.string, scheme != "never" else { return nil }
+        return "llama.cpp puts a space also before a text that begins with one" + (scheme == "first" ? ", and after special tokens" : "")
+    }
+
     /// Whether a tokenizer.json puts a space before every stretch of text; nil when it treats spaces in another way than such a file can tell.
     static func addsPrefixSpace(_ tokenizer: JSONValue) -> Bool? {
         let steps = tokenizer["normalizer"]?["normalizers"]?.array ?? [tokenizer["normalizer"] ?? .null]
         let splitting = tokenizer["pre_tokenizer"] ?? .null
         if splitting.isNull { return steps == [prepend, replace] ? true : steps == [replace] ? false : nil }
-        // transformers' newer spelling; with "first" only the beginning of a text gets a space, not what follows a special token.
+        // transformers' newer spelling. A text that begins with a space gets no other; with "first" only the beginning of a text gets one, not what
+        // follows a special token. llama.cpp does not make these distinctions: see `difference`.
         guard steps == [.null], splitting["type"]?.string == "Metaspace", splitting["replacement"]?.string == "▁", splitting["split"]?.bool == false
         else { return nil }
         return ["always": true, "first": true, "never": false][splitting["prepend_scheme"]?.string ?? ""]

@@ -61,7 +61,7 @@ struct GGUFTokenizerKeys {
             keys =
                 [("tokenizer.ggml.model", .string("llama")), ("tokenizer.ggml.pre", .string("default"))] + keys
                 + [("tokenizer.ggml.scores", .float32s(scores)), ("tokenizer.ggml.add_space_prefix", .bool(addsPrefixSpace))]
-            splitting = "SentencePiece BPE"
+            splitting = "SentencePiece BPE" + (GGUFSentencePiece.difference(tokenizer).map { "; \($0)" } ?? "")
         } else {
             guard let known = GGUFPreTokenizer(tokenizer) else {
                 let known = GGUFPreTokenizer.all.map(\.name).joined(separator: ", ")
