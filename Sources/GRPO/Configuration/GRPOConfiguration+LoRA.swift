@@ -41,7 +41,11 @@ extension GRPOConfiguration {
         try same("lora_alpha", \.alpha)
         try same("use_rslora", \.isRankStabilized)
         try same("lora_dropout", \.dropout)
-        guard loraTargets == nil || Set(own.targets) == Set(found.targets) else {
+        // PEFT writes out what `all-linear` meant, layer by layer.
+        let layers = adapter.updates.keys.map { String($0.dropLast(".weight".count)) }
+        let areAllMeant = layers.allSatisfy { own.includes($0) }
+        let areAllThere = own.targets.allSatisfy { name in layers.contains { LoRASettings.target(name, means: $0) } }
+        guard loraTargets == nil || areAllMeant && areAllThere else {
             throw ConfigurationError(
                 message: "lora_target_modules: the adapter \(adapter.path) has \(found.targets.joined(separator: ", ")): leave the key out "
                     + "to go on training it")
