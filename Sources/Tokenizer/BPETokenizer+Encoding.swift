@@ -14,7 +14,7 @@ extension BPETokenizer {
             Result { () throws(TokenizerError) in
                 var encoder = PieceEncoder(model, byteCount: bytes.count)
                 try encode(UTF8Text(bytes: bytes), allowSpecial: allowSpecial, into: &encoder, noting: nil)
-                if truncation == nil, !addSpecialTokens, postProcessor.template.count == 1 { return encoder.ids.array }
+                if truncation == nil, postProcessor.keepsTextAlone { return encoder.ids.array }
                 let ids = encoder.ids.array
                 let kept = truncation?.kept(of: ids.count, adding: addSpecialTokens ? postProcessor.specialCount : 0) ?? ids.indices
                 return postProcessor.around(Array(ids[kept]), addSpecialTokens: addSpecialTokens) { $0 }

@@ -38,6 +38,18 @@ import Testing
         #expect(try tokenizer.encode("hello world", addSpecialTokens: true, truncation: Truncation(maxLength: 1)) == [5, 6, 7])
     }
 
+    @Test func aTemplateMayLeaveTheTextOut() throws {
+        var json = try #require(try Goldens.json("qwen2-tiny.json").object)
+        json["post_processor"] = [
+            "type": "TemplateProcessing", "single": [["SpecialToken": ["id": "b"]]], "special_tokens": ["b": ["ids": [5]]],
+        ]
+        let tokenizer = try BPETokenizer(json: .object(json), source: "x")
+        for (special, ids) in [(false, []), (true, [5])] as [(Bool, [Int32])] {
+            #expect(try tokenizer.encode("hello world", addSpecialTokens: special) == ids)
+            #expect(try tokenizer.encodeWithOffsets("hello world", addSpecialTokens: special).ids == ids)
+        }
+    }
+
     /// Hugging Face's tokenizers take white space off the end of a token's range only if the text up to there has as many characters.
     @Test func offsetsAreTrimmedAsHuggingFaceTrims() throws {
         let file: JSONValue = [

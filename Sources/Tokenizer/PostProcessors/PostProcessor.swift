@@ -13,6 +13,12 @@ struct PostProcessor: Sendable {
     /// `ByteLevel` with `trim_offsets`: offsets do not cover the white space around a token. One for each, with its `add_prefix_space`.
     var trims: [Bool] = []
 
+    /// Whether a text stays as it is. A template may also leave it out.
+    var keepsTextAlone: Bool {
+        guard template.count == 1, case .text? = template.first else { return false }
+        return true
+    }
+
     /// How many special tokens are put around a text.
     var specialCount: Int {
         template.reduce(0) { if case .special(let ids) = $1 { $0 + ids.count } else { $0 } }
@@ -20,7 +26,7 @@ struct PostProcessor: Sendable {
 
     /// Puts the special tokens around the elements of a text.
     func around<Element>(_ text: [Element], addSpecialTokens: Bool, special: (Int32) -> Element) -> [Element] {
-        if case .text? = template.first, template.count == 1 { return text }
+        if keepsTextAlone { return text }
         var out: [Element] = []
         for part in template {
             switch part {
