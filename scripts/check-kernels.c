@@ -289,7 +289,7 @@ static void check_attention(ck_isa_level level, ck_type type, size_t d) {
         size_t first = FIRST + PROMPT + (r < FIRST + PROMPT + OWN ? 0 : OWN);
         keys[r] = (ck_keys){FIRST, PROMPT, first, r - first + 1};
     }
-    size_t q_count = ROWS * HEADS * d, k_count = KEYS * KV * d, sets[] = {0, FIRST, ROWS}, size = type == CK_BF16 ? 2 : 4;
+    size_t q_count = ROWS * HEADS * d, k_count = KEYS * KV * d, size = type == CK_BF16 ? 2 : 4;
     float *q = floats(q_count, 1), *dout = floats(q_count, 1), *dq = floats(q_count, 1), *dk = floats(k_count, 1), *dv = floats(k_count, 1);
     uint16_t *k_half = halves(k_count, 1), *v_half = halves(k_count, 1);
     float *k = array(k_count, sizeof *k), *v = array(k_count, sizeof *v), *wide = array(q_count, sizeof *wide);
@@ -307,7 +307,7 @@ static void check_attention(ck_isa_level level, ck_type type, size_t d) {
             printf("attention, %s, d %zu: row %zu alone is another\n", ck_isa_name(level), d, r);
     }
     ck_attention(wide, q, k, v, CK_F32, keys, ROWS, HEADS, KV, d);
-    ck_attention_backward(dq, dk, dv, dout, q, k_typed, v_typed, type, keys, sets, 2, HEADS, KV, d);
+    ck_attention_backward(dq, dk, dv, dout, q, k_typed, v_typed, type, keys, ROWS, HEADS, KV, d);
     for (size_t r = 0; r < ROWS; r++)
         for (size_t head = 0; head < HEADS; head++) {
             const float *x = q + (r * HEADS + head) * d, *g = dout + (r * HEADS + head) * d;

@@ -156,8 +156,7 @@ static void include(size_t *low, size_t *high, size_t start, size_t count) {
 
 void ck_attention_backward(
     float *dq, float *dk, float *dv, const float *dout, const float *q, const void *k, const void *v, ck_type type, const ck_keys *keys,
-    const size_t *sets, size_t set_count, size_t heads, size_t kv_heads, size_t d) {
-    size_t rows = sets[set_count];
+    size_t rows, size_t heads, size_t kv_heads, size_t d) {
     if (rows == 0) return;
     backward a = {.dq = dq, .dk = dk, .dv = dv, .dout = dout, .q = q, .k = k, .v = v};
     a.plan = ck_plan_attention(keys, type, rows, heads, kv_heads, d, 2);

@@ -3,34 +3,33 @@
 /// What is left out would have added zeros, so no bit of any gradient depends on it.
 struct ActiveTokens {
     private(set) var groups: [TokenGroup] = []
-    /// Where the tape has each row of the packed groups.
-    private(set) var order: [Int32] = []
+    /// Where the tape has their tokens.
+    private(set) var rows: [GroupRows] = []
     private(set) var statistics = TokenStatistics(logprobs: [], entropies: [], logSumExps: [])
     private(set) var dLogprobs: [Float] = []
     private(set) var dEntropies: [Float]?
 
     init(_ pass: ForwardPass, dLogprobs all: [Float], dEntropies allEntropies: [Float]?) {
         dEntropies = allEntropies.map { _ in [] }
-        var (token, row) = (0, 0)
-        for group in pass.groups {
-            let promptRows = row..<row + group.prompt.count
-            row = promptRows.upperBound
-            var kept: [[Int32]] = []
-            for completion in group.completions where !completion.isEmpty {
+        var token = 0
+        for (group, groupRows) in zip(pass.groups, pass.rows) {
+            var kept = (TokenGroup(prompt: group.prompt, completions: []), GroupRows(prompt: groupRows.prompt))
+            for (completion, rows) in zip(group.completions, groupRows.completions) {
                 let tokens = token..<token + completion.count
-                let rows = row..<row + completion.count - 1
-                (token, row) = (tokens.upperBound, rows.upperBound)
+                token = tokens.upperBound
                 guard all[tokens].contains(where: { $0 != 0 }) || allEntropies?[tokens].contains(where: { $0 != 0 }) ?? false else { continue }
-                if kept.isEmpty { order += pass.order[promptRows] }
-                kept.append(completion)
-                order += pass.order[rows]
+                kept.0.completions.append(completion)
+                kept.1.completions.append(rows)
                 statistics.logprobs += pass.statistics.logprobs[tokens]
                 statistics.entropies += pass.statistics.entropies[tokens]
                 statistics.logSumExps += pass.statistics.logSumExps[tokens]
                 dLogprobs += all[tokens]
                 if let allEntropies { dEntropies? += allEntropies[tokens] }
             }
-            if !kept.isEmpty { groups.append(TokenGroup(prompt: group.prompt, completions: kept)) }
+            if !kept.0.completions.isEmpty {
+                groups.append(kept.0)
+                rows.append(kept.1)
+            }
         }
     }
 }

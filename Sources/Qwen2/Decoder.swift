@@ -30,15 +30,24 @@ struct DecoderRows {
     var positions: [Int32] = []
     /// Indices into the key and value store.
     var keys: [ck_keys] = []
-    /// Consecutive rows whose keys go to consecutive places of the store.
+    /// Consecutive rows whose keys go to consecutive places of the store; a row may have several.
     var places: [(row: Int, place: Int, count: Int)] = []
 
     var count: Int { tokens.count }
+
+    /// Places that a store of these rows alone needs.
+    var placeCount: Int { places.reduce(0) { max($0, $1.place + $1.count) } }
 }
 
 /// Where a layer's keys and values lie: [places][keyValueHeads * headSize] in the compute type.
 struct KeyValueStore {
     let keys, values: UnsafeMutableRawPointer
+
+    /// Copies keys and values between places that lie `from` and `to` bytes from the start.
+    func copy(_ byteCount: Int, from: Int, to: Int) {
+        (keys + to).copyMemory(from: keys + from, byteCount: byteCount)
+        (values + to).copyMemory(from: values + from, byteCount: byteCount)
+    }
 }
 
 extension Qwen2Model {
@@ -138,14 +147,14 @@ extension Qwen2Model {
     /// All layers over rows whose keys and values nobody needs afterwards.
     func forward(_ rows: DecoderRows, x: UnsafeMutablePointer<Float>, tape: ActivationTape? = nil) {
         embed(rows.tokens, into: x)
-        let store = passStore(rows.count)
+        let store = passStore(rows)
         for index in layers.indices { forward(index, rows, x: x, store: store, tape: tape) }
         tape?.finish(x, rows: rows.count)
     }
 
-    /// Room for the keys and values of `rows` rows, until the next pass.
-    func passStore(_ rows: Int) -> KeyValueStore {
-        let bytes = rows * keyWidth * computeType.byteCount
+    /// Room for the keys and values of the rows, until the next pass.
+    func passStore(_ rows: DecoderRows) -> KeyValueStore {
+        let bytes = rows.placeCount * keyWidth * computeType.byteCount
         return KeyValueStore(keys: workspace.keys.raw(byteCount: bytes), values: workspace.values.raw(byteCount: bytes))
     }
 

@@ -47,7 +47,8 @@ extension Qwen2Model {
     /// Prompt tokens that are forwarded at a time: bounds the memory of a long prompt, changes no bit.
     private static let prefillRows = 512
 
-    /// Continues every prompt: each is prefilled once, all completions are decoded as one batch that shrinks as they end.
+    /// Continues every prompt: each is prefilled once, without what it has in common with one before, and all completions are decoded as one batch
+    /// that shrinks as they end.
     /// - Parameters:
     ///   - generation: the round of sampling, so that the same stream gives other tokens next time.
     ///   - tape: keeps the activations for training.
@@ -68,10 +69,15 @@ extension Qwen2Model {
 
         var results = requests.map { [Completion](repeating: Completion(), count: $0.count) }
         var active: [Sequence] = []
+        var prompts: [(request: Int, place: Int)] = []
         for (index, request) in requests.enumerated() where limits[index] > 0 && request.count > 0 {
             let place = cache.reserve(request.prompt.count)
-            tape?.notePrompt(index)
-            let logits = prefill(request.prompt, at: place, cache, tape)
+            let known = prompts.map { ($0, shared: sharedPrefix([requests[$0.request].prompt, request.prompt])) }.max { $0.shared < $1.shared }
+            let shared = known?.shared ?? 0
+            if let (other, _) = known { cache.copy(shared, from: other.place, to: place) }
+            tape?.notePrompt(index, shared: shared, with: known?.0.request ?? index, count: request.prompt.count - shared)
+            let logits = prefill(request.prompt, from: shared, at: place, cache, tape)
+            prompts.append((index, place))
             for completion in 0..<request.count {
                 active.append(
                     Sequence(
@@ -151,10 +157,12 @@ extension Qwen2Model {
         }
     }
 
-    /// Fills the cache with a prompt and gives the logits of its last token.
-    private func prefill(_ prompt: [Int32], at place: Int, _ cache: KeyValueCache, _ tape: RolloutTape?) -> UnsafeMutablePointer<Float> {
+    /// Fills the cache with a prompt from its token `start` on and gives the logits of the last one.
+    private func prefill(
+        _ prompt: [Int32], from start: Int, at place: Int, _ cache: KeyValueCache, _ tape: RolloutTape?
+    ) -> UnsafeMutablePointer<Float> {
         var logits = workspace.logits.floats(count: 0)
-        for first in stride(from: 0, to: prompt.count, by: Self.prefillRows) {
+        for first in stride(from: start, to: prompt.count, by: Self.prefillRows) {
             let slice = first..<min(first + Self.prefillRows, prompt.count)
             var rows = DecoderRows()
             rows.tokens = Array(prompt[slice])

@@ -3,12 +3,14 @@
 /// Memory that no token has reached yet is only promised by the system, so the capacity may be generous.
 final class KeyValueCache {
     let stores: [KeyValueStore]
+    private let placeBytes: Int
     private let buffers: [AlignedBuffer]
     private let memory: SpareMemory
     private var used = 0
 
     init(model: Qwen2Model, capacity: Int) {
-        let bytes = capacity * model.keyWidth * model.computeType.byteCount
+        placeBytes = model.keyWidth * model.computeType.byteCount
+        let bytes = capacity * placeBytes
         let memory = model.workspace.spare
         self.memory = memory
         let buffers = model.layers.map { _ in (memory.take(byteCount: bytes), memory.take(byteCount: bytes)) }
@@ -22,5 +24,10 @@ final class KeyValueCache {
     func reserve(_ count: Int) -> Int {
         used += count
         return used - count
+    }
+
+    /// Copies the keys and values of `count` consecutive places.
+    func copy(_ count: Int, from: Int, to: Int) {
+        for store in stores { store.copy(count * placeBytes, from: from * placeBytes, to: to * placeBytes) }
     }
 }

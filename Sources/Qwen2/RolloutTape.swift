@@ -5,9 +5,8 @@ import CKernels
 public final class RolloutTape {
     let temperature: Float
     private(set) var activations: ActivationTape?
-    /// The first row of each request's prompt, and the row of each token that was fed: [request][completion][token].
-    private var promptStarts: [Int32]
-    private var rows: [[[Int32]]]
+    /// The row of each request's tokens that were fed.
+    private var rows: [GroupRows]
     private var entropies: [[[Float]]]
     private var logSumExps: [[[Float]]]
     private var logprobs: [[[Float]]]
@@ -21,8 +20,7 @@ public final class RolloutTape {
         self.temperature = temperature
         activations = ActivationTape(
             model.configuration, model.computeType, capacity: capacity, recomputes: recomputes, memory: model.workspace.spare)
-        promptStarts = completions.map { _ in 0 }
-        rows = completions.map { .init(repeating: [], count: $0) }
+        rows = completions.map { GroupRows(prompt: [], completions: .init(repeating: [], count: $0)) }
         (entropies, logSumExps, logprobs) = completions.reduce(into: ([], [], [])) { sums, count in
             let none = [[Float]](repeating: [], count: count)
             (sums.0, sums.1, sums.2) = (sums.0 + [none], sums.1 + [none], sums.2 + [none])
@@ -38,11 +36,15 @@ public final class RolloutTape {
         return activations
     }
 
-    func notePrompt(_ request: Int) { promptStarts[request] = Int32(activations?.count ?? 0) }
+    /// Says that a request's prompt begins with the first `shared` tokens of another one's and that the next `count` rows are the rest of it.
+    func notePrompt(_ request: Int, shared: Int, with other: Int, count: Int) {
+        guard let activations else { return }
+        rows[request].prompt = rows[other].prompt.prefix(shared) + (0..<count).map { Int32(activations.count + $0) }
+    }
 
     func noteTokens(_ fed: [(request: Int, completion: Int)]) {
         guard let activations else { return }
-        for (row, token) in fed.enumerated() { rows[token.request][token.completion].append(Int32(activations.count + row)) }
+        for (row, token) in fed.enumerated() { rows[token.request].completions[token.completion].append(Int32(activations.count + row)) }
     }
 
     func note(_ drawn: Sampler.Drawn, _ row: Int, request: Int, completion: Int) {
@@ -55,17 +57,17 @@ public final class RolloutTape {
     /// - Parameter members: for each group the request and the completions that it consists of.
     public func pass(_ groups: [TokenGroup], members: [(request: Int, completions: [Int])]) -> ForwardPass? {
         guard let activations else { return nil }
-        var order: [Int32] = []
         var statistics = TokenStatistics(logprobs: [], entropies: [], logSumExps: [])
-        for (group, member) in zip(groups, members) {
-            order += group.prompt.indices.map { promptStarts[member.request] + Int32($0) }
+        for member in members {
             for completion in member.completions {
-                order += rows[member.request][completion]
                 statistics.logprobs += logprobs[member.request][completion]
                 statistics.entropies += entropies[member.request][completion]
                 statistics.logSumExps += logSumExps[member.request][completion]
             }
         }
-        return ForwardPass(statistics: statistics, groups: groups, temperature: temperature, tape: activations, order: order)
+        let fed = members.map { member in
+            GroupRows(prompt: rows[member.request].prompt, completions: member.completions.map { rows[member.request].completions[$0] })
+        }
+        return ForwardPass(statistics: statistics, groups: groups, temperature: temperature, tape: activations, rows: fed)
     }
 }

@@ -9,17 +9,18 @@ public final class ForwardPass {
     let groups: [TokenGroup]
     let temperature: Float
     let tape: ActivationTape
-    /// Where the tape has each row of the packed groups.
-    let order: [Int32]
+    /// Where the tape has the groups' tokens.
+    let rows: [GroupRows]
     /// What the adapter's layers did not see.
     let dropout: DropoutPass?
 
-    init(statistics: TokenStatistics, groups: [TokenGroup], temperature: Float, tape: ActivationTape, order: [Int32], dropout: DropoutPass? = nil) {
+    init(statistics: TokenStatistics, groups: [TokenGroup], temperature: Float, tape: ActivationTape, rows: [GroupRows], dropout: DropoutPass? = nil)
+    {
         self.statistics = statistics
         self.groups = groups
         self.temperature = temperature
         self.tape = tape
-        self.order = order
+        self.rows = rows
         self.dropout = dropout
     }
 }
@@ -46,7 +47,7 @@ extension Qwen2Model {
         normalize(x, by: norm, rows: rows.count, into: normed)
         let statistics = statistics(of: packed, normed: normed, temperature: temperature)
         return ForwardPass(
-            statistics: statistics, groups: groups, temperature: temperature, tape: tape, order: (0..<rows.count).map(Int32.init), dropout: dropout)
+            statistics: statistics, groups: groups, temperature: temperature, tape: tape, rows: packed.groups, dropout: dropout)
     }
 
     private func maskAdapter(_ dropout: DropoutPass?, rows: [Int32]?) {
@@ -61,17 +62,18 @@ extension Qwen2Model {
         precondition(isTrainable, "the model was not opened for training")
         precondition(dLogprobs.count == pass.statistics.logprobs.count, "one derivative a completion token")
         let active = ActiveTokens(pass, dLogprobs: dLogprobs, dEntropies: dEntropies)
-        let packed = PackedGroups(active.groups)
-        let rows = packed.rows
+        // What the pass's prompts share, not what those that are left share, so that what is left out changes no sum's order.
+        let packed = PackedGroups(active.groups, shared: sharedPrefix(pass.groups.map(\.prompt)))
+        let (rows, order) = (packed.rows, packed.order(active.rows))
         guard rows.count > 0 else { return }
-        maskAdapter(pass.dropout, rows: active.order)
+        maskAdapter(pass.dropout, rows: order)
         defer { maskAdapter(nil, rows: nil) }
         let hidden = configuration.hiddenSize
         let output = workspace.residual.floats(count: rows.count * hidden)
-        pass.tape.takeOutput(active.order, into: output)
+        pass.tape.takeOutput(order, into: output)
         let normed = workspace.normed.raw(byteCount: rows.count * hidden * computeType.byteCount)
         normalize(output, by: norm, rows: rows.count, into: normed)
-        let scratch = LayerGradients(model: self, rows: rows.count)
+        let scratch = LayerGradients(model: self, rows)
         let dx = workspace.dx.floats(count: rows.count * hidden)
         dx.update(repeating: 0, count: rows.count * hidden)
         backwardHead(
@@ -79,9 +81,9 @@ extension Qwen2Model {
             dEntropies: active.dEntropies, dNormed: scratch.dNormed)
         backwardNorm(norm, x: output, dy: scratch.dNormed, rows: rows.count, dx: dx)
         for index in layers.indices.reversed() {
-            let (tape, order) = pass.tape.recomputes ? recompute(index, pass.tape, active.order, rows) : (pass.tape, active.order)
+            let (tape, order) = pass.tape.recomputes ? recompute(index, pass.tape, order, rows) : (pass.tape, order)
             backwardMLP(index, tape, order, dx: dx, scratch)
-            backwardAttention(index, tape, order, packed, dx: dx, scratch)
+            backwardAttention(index, tape, order, rows, dx: dx, scratch)
         }
         if let gradient = embedding.gradientBuffer { ck_scatter_add(gradient.floats, rows.tokens, dx, rows.count, hidden) }
     }
@@ -91,7 +93,7 @@ extension Qwen2Model {
         let layer = ActivationTape(configuration, computeType, layers: index..<index + 1, capacity: rows.count, memory: workspace.spare)
         let x = workspace.residual.floats(count: rows.count * configuration.hiddenSize)
         tape.take(tape.input, layer: index, order, into: x)
-        forward(index, rows, x: x, store: passStore(rows.count), tape: layer)
+        forward(index, rows, x: x, store: passStore(rows), tape: layer)
         return (layer, (0..<rows.count).map(Int32.init))
     }
 
@@ -136,28 +138,32 @@ extension Qwen2Model {
 
     /// x += o(attention(rope(q(n)), rope(k(n)), v(n))), n = norm(x).
     private func backwardAttention(
-        _ index: Int, _ tape: ActivationTape, _ order: [Int32], _ packed: PackedGroups, dx: UnsafeMutablePointer<Float>, _ scratch: LayerGradients
+        _ index: Int, _ tape: ActivationTape, _ order: [Int32], _ rows: DecoderRows, dx: UnsafeMutablePointer<Float>, _ scratch: LayerGradients
     ) {
         let layer = layers[index]
-        let rows = packed.rows
         let (count, hidden) = (rows.count, configuration.hiddenSize)
         let q = workspace.q.floats(count: count * queryWidth)
-        let keys = workspace.keys.raw(byteCount: count * keyWidth * computeType.byteCount)
-        let values = workspace.values.raw(byteCount: count * keyWidth * computeType.byteCount)
+        let store = passStore(rows)
         let attended = workspace.attended.raw(byteCount: count * queryWidth * computeType.byteCount)
         let input = workspace.residual.floats(count: count * hidden)
         tape.take(tape.queries, layer: index, order, into: q)
-        tape.take(tape.keys, layer: index, order, into: keys)
-        tape.take(tape.values, layer: index, order, into: values)
+        tape.take(tape.keys, layer: index, order, into: store.keys)
+        tape.take(tape.values, layer: index, order, into: store.values)
+        let place = keyWidth * computeType.byteCount
+        for copy in rows.places.dropFirst() { store.copy(copy.count * place, from: copy.row * place, to: copy.place * place) }
         tape.take(tape.attended, layer: index, order, into: attended)
         tape.take(tape.input, layer: index, order, into: input)
         let dAttended = scratch.dWide
         backward([(layer.oProj, layer.oBias, dx)], x: attended, rows: count, dx: dAttended)
-        scratch.dKeys.update(repeating: 0, count: count * keyWidth)
-        scratch.dValues.update(repeating: 0, count: count * keyWidth)
+        scratch.dKeys.update(repeating: 0, count: rows.placeCount * keyWidth)
+        scratch.dValues.update(repeating: 0, count: rows.placeCount * keyWidth)
         ck_attention_backward(
-            scratch.dQueries, scratch.dKeys, scratch.dValues, dAttended, q, keys, values, computeType.kernel, rows.keys,
-            packed.sets, packed.sets.count - 1, configuration.headCount, configuration.keyValueHeadCount, configuration.headSize)
+            scratch.dQueries, scratch.dKeys, scratch.dValues, dAttended, q, store.keys, store.values, computeType.kernel, rows.keys, count,
+            configuration.headCount, configuration.keyValueHeadCount, configuration.headSize)
+        for copy in rows.places.dropFirst() {
+            ck_add(scratch.dKeys + copy.row * keyWidth, scratch.dKeys + copy.place * keyWidth, copy.count * keyWidth)
+            ck_add(scratch.dValues + copy.row * keyWidth, scratch.dValues + copy.place * keyWidth, copy.count * keyWidth)
+        }
         rotate(scratch.dQueries, heads: configuration.headCount, rows, direction: -1)
         rotate(scratch.dKeys, heads: configuration.keyValueHeadCount, rows, direction: -1)
         if let qNorm = layer.qNorm, let kNorm = layer.kNorm {
@@ -187,13 +193,13 @@ extension Qwen2Model {
 private struct LayerGradients {
     let dNormed, dWide, dQueries, dKeys, dValues: UnsafeMutablePointer<Float>
 
-    init(model: Qwen2Model, rows: Int) {
-        let (configuration, workspace) = (model.configuration, model.workspace)
+    init(model: Qwen2Model, _ rows: DecoderRows) {
+        let (configuration, workspace, places, rows) = (model.configuration, model.workspace, rows.placeCount, rows.count)
         dNormed = workspace.dNormed.floats(count: rows * configuration.hiddenSize)
         dWide = workspace.dWide.floats(count: rows * max(configuration.intermediateSize, model.queryWidth))
         dQueries = workspace.dQueries.floats(count: rows * model.queryWidth)
-        dKeys = workspace.dKeys.floats(count: rows * model.keyWidth)
-        dValues = workspace.dValues.floats(count: rows * model.keyWidth)
+        dKeys = workspace.dKeys.floats(count: places * model.keyWidth)
+        dValues = workspace.dValues.floats(count: places * model.keyWidth)
         dNormed.update(repeating: 0, count: rows * configuration.hiddenSize)
     }
 }

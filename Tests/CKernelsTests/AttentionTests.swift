@@ -8,7 +8,6 @@ extension Kernels {
         struct Case {
             var d: Int, heads: Int, kvHeads: Int
             var keys: [ck_keys] = []
-            var sets: [Int] = [0]
             var keyCount = 0
             var q: [Float], k: [Float], v: [Float], dout: [Float]
 
@@ -24,7 +23,6 @@ extension Kernels {
                         for i in 0..<count { keys.append(ck_keys(start0: start, n0: prompt, start1: keyCount, n1: i + 1)) }
                         keyCount += count
                     }
-                    sets.append(keys.count)
                 }
                 var random = Random(seed)
                 q = random.floats(keys.count * heads * d, in: -2...2)
@@ -57,10 +55,10 @@ extension Kernels {
             func backward(_ type: ck_type, held: [Float]) -> (dq: [Float], dk: [Float], dv: [Float]) {
                 var (dq, dk, dv) = ([Float](repeating: .nan, count: q.count), held, held)
                 if type == CK_F32 {
-                    ck_attention_backward(&dq, &dk, &dv, dout, q, k, v, type, keys, sets, sets.count - 1, heads, kvHeads, d)
+                    ck_attention_backward(&dq, &dk, &dv, dout, q, k, v, type, keys, keys.count, heads, kvHeads, d)
                 } else {
                     let (k, v) = (k.map(nearestBF16), v.map(nearestBF16))
-                    ck_attention_backward(&dq, &dk, &dv, dout, q, k, v, type, keys, sets, sets.count - 1, heads, kvHeads, d)
+                    ck_attention_backward(&dq, &dk, &dv, dout, q, k, v, type, keys, keys.count, heads, kvHeads, d)
                 }
                 return (dq, dk, dv)
             }

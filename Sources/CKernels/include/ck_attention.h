@@ -20,11 +20,10 @@ void ck_attention(
     void *_Nonnull out, const float *_Nonnull q, const void *_Nonnull k, const void *_Nonnull v, ck_type type, const ck_keys *_Nonnull keys,
     size_t rows, size_t heads, size_t kv_heads, size_t d);
 
-// dq = and dk, dv += the gradients, given dout (FP32). Rows [sets[s], sets[s + 1]) may share keys with each other, not with other sets'.
-// Every gradient of a key is one sum along the rows, in their order.
+// dq = and dk, dv += the gradients, given dout (FP32). Every gradient of a key is one sum along the rows, in their order.
 void ck_attention_backward(
     float *_Nonnull dq, float *_Nonnull dk, float *_Nonnull dv, const float *_Nonnull dout, const float *_Nonnull q,
-    const void *_Nonnull k, const void *_Nonnull v, ck_type type, const ck_keys *_Nonnull keys, const size_t *_Nonnull sets,
-    size_t set_count, size_t heads, size_t kv_heads, size_t d);
+    const void *_Nonnull k, const void *_Nonnull v, ck_type type, const ck_keys *_Nonnull keys, size_t rows, size_t heads, size_t kv_heads,
+    size_t d);
 
 #endif
