@@ -86,20 +86,15 @@ struct Sampler {
     /// top-k, then top-p, then min-p, each on what the one before left, as transformers orders them; then a draw among the rest.
     private func choose(_ scores: [Float], _ uniform: Double) -> Int32 {
         let top = scores.max() ?? 0
-        var candidates = scores.indices.map { (id: $0, weight: exp(Double(scores[$0] - top))) }
+        let below = scores.map { $0 - top }
+        // Ties with the last of the top k stay, as in transformers. Without top-k: tokens this improbable sum to less than what top-p drops, or fall
+        // under min-p, so that sorting them would change nothing.
+        let floor = max(Double(1 - parameters.topP) / Double(scores.count), Double(parameters.minP)) * 0.999
+        let least = parameters.topK > 0 ? largest(parameters.topK, of: below) : Float(log(floor)).nextDown
+        var candidates = below.indices.filter { below[$0] >= least }.map { (id: $0, weight: exp(Double(below[$0]))) }
         candidates.removeAll { $0.weight == 0 }
-        if parameters.topK == 0 {
-            // Tokens this improbable sum to less than what top-p drops, or fall under min-p: sorting them would change nothing.
-            let floor = max(Double(1 - parameters.topP) / Double(scores.count), Double(parameters.minP)) * 0.999
-            candidates.removeAll { $0.weight < floor }
-        }
         // Only what leaves some out goes by their order.
         if !parameters.keepsAll { candidates.sort { ($0.weight, $1.id) > ($1.weight, $0.id) } }
-        if parameters.topK > 0, parameters.topK < candidates.count {
-            // Ties with the last one that is kept stay, as in transformers.
-            let least = candidates[parameters.topK - 1].weight
-            candidates.removeAll { $0.weight < least }
-        }
         if parameters.topP < 1 {
             let total = parameters.topK > 0 ? candidates.reduce(0) { $0 + $1.weight } : scores.reduce(0) { $0 + exp(Double($1 - top)) }
             var sum = 0.0
@@ -116,5 +111,23 @@ struct Sampler {
             if remaining < 0 { return Int32(candidate.id) }
         }
         return Int32(candidates.last?.id ?? 0)
+    }
+
+    /// The k-th largest of some numbers, or the least where there are fewer; those that are no numbers do not count.
+    private func largest(_ k: Int, of numbers: [Float]) -> Float {
+        var (k, rest) = (k, numbers.filter { !$0.isNaN })
+        while !rest.isEmpty {
+            let pivot = rest[rest.count / 2]
+            let larger = rest.filter { $0 > pivot }
+            if k <= larger.count {
+                rest = larger
+                continue
+            }
+            let smaller = rest.filter { $0 < pivot }
+            guard k > rest.count - smaller.count, !smaller.isEmpty else { return pivot }
+            k -= rest.count - smaller.count
+            rest = smaller
+        }
+        return -.infinity
     }
 }
