@@ -13,9 +13,11 @@ extension BPETokenizer {
     public convenience init(_ bytes: [UInt8], source: String) throws(TokenizerError) {
         let parts = try bytes.withUnsafeBufferPointer { text throws(TokenizerError) in
             let file = try TokenizerFile(text, source: source)
+            try file.checkVersion()
             try file.checkModel()
-            let normalizers = try file.normalizers()
-            let components = try file.preTokenizerComponents()
+            var growth = TokenizerFile.Growth()
+            let normalizers = try file.normalizers(&growth)
+            let components = try file.preTokenizerComponents(&growth)
             let vocabulary = try file.vocabulary(isByteLevel: components.endsInByteLevel)
             let added = AddedTokens(try file.addedTokens(vocabulary: vocabulary, normalizers: normalizers))
             let model = BPEModel(

@@ -89,6 +89,22 @@ import Testing
         }
     }
 
+    @Test func piecesOfZerosAreToldApart() throws {
+        let tokenizer = try Goldens.tokenizer("qwen2-tiny")
+        // Zeros fill up the key of a cached piece, so that only the length tells these from each other.
+        let runs = (1...20).map { String(repeating: "\0", count: $0) }
+        let alone = try runs.map { try tokenizer.encode($0) }
+        let one = try tokenizer.encode("1")
+        #expect(try tokenizer.encode((runs + runs).joined(separator: "1")) == Array((alone + alone).joined(separator: one)))
+    }
+
+    @Test func aLastPieceThatVanishesTakesNothing() throws {
+        // 64 ids fill what is set aside for them; behind them comes a piece of none.
+        let file: JSONValue = ["pre_tokenizer": ["type": "WhitespaceSplit"], "model": ["vocab": ["a": 0], "merges": []]]
+        let tokenizer = try BPETokenizer(json: file, source: "file.json")
+        for count in 60...70 { #expect(try tokenizer.encode(String(repeating: "a", count: count) + " é é") == Array(repeating: 0, count: count)) }
+    }
+
     @Test func aMegabyteOfOneLetterIsNotQuadratic() throws {
         let tokenizer = try Goldens.tokenizer("qwen2-tiny")
         let clock = ContinuousClock()

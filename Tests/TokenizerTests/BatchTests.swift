@@ -81,6 +81,20 @@ import Testing
         #expect(encoding.offsets.first?.lowerBound == 0 && encoding.offsets.last?.upperBound == bytes.count)
     }
 
+    @Test func offsetsOfALongPieceLieEndToEnd() throws {
+        // A piece of 300 letters is merged by the heap.
+        let tokenizer = try Goldens.tokenizer("gpt2-tiny")
+        let text = String((0..<300).map { "abcdefghij"[String.Index(utf16Offset: $0 * $0 % 10, in: "abcdefghij")] })
+        let encoding = try tokenizer.encodeWithOffsets(text)
+        var end = 0
+        for (id, range) in zip(encoding.ids, encoding.offsets) {
+            let own = try #require(tokenizer.model.vocabulary.bytes(of: id))
+            #expect(range == end..<end + own.count)
+            end = range.upperBound
+        }
+        #expect(end == 300 && encoding.ids.count < 300)
+    }
+
     @Test(arguments: UInt64(1)...10)
     func aDamagedFileIsReadOrRefused(seed: UInt64) throws {
         var generator = SeededGenerator(state: seed)

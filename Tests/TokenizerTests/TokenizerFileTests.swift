@@ -40,6 +40,7 @@ import Testing
     }
 
     static let refused: [Case] = [
+        Case("version", "2.0"), Case("version", 1.0), Case("version", .null),
         Case("normalizer", ["type": "BertNormalizer"]), Case("normalizer", ["type": "Sequence", "normalizers": [["type": "NFC"], ["type": "Nmt"]]]),
         Case("normalizer", "NFC"), Case("normalizer", ["type": "Sequence"]),
         Case("normalizer", ["type": "Strip", "strip_left": true], "strip_right"),
@@ -62,7 +63,8 @@ import Testing
         Case("decoder", ["type": "Metaspace"]), Case("decoder", ["type": "WordPiece"]), Case("decoder", ["type": "CTC"]),
         Case("decoder", ["type": "Strip", "content": " ", "start": -1, "stop": 0]),
         Case("decoder", ["type": "Replace", "pattern": ["Regex": "a"], "content": ""], "decoder.pattern"),
-        Case("model", nil), Case("model.type", "Unigram"), Case("model.type", "WordPiece"), Case("model.dropout", 0.1),
+        Case("model", nil), Case("model.type", "Unigram"), Case("model.type", "WordPiece"), Case("model.type", "WordLevel"),
+        Case("model.dropout", 0.1),
         Case("model.byte_fallback", 1),
         Case("model.ignore_merges", "yes"), Case("model.end_of_word_suffix", "</w>"), Case("model.continuing_subword_prefix", "##"),
         Case("model.vocab", []), Case("model.vocab.a", -1, "model.vocab"), Case("model.vocab.a", 1_000_000, "model.vocab"),
@@ -88,6 +90,22 @@ import Testing
         let error = #expect(throws: TokenizerError.self) { try BPETokenizer(json: json, source: "file.json") }
         let line = error?.description ?? ""
         #expect(line.hasPrefix("file.json: ") && line.contains(bad.place) && !line.contains("\n") && line.utf8.count < 600, "\(line)")
+    }
+
+    /// What is not supported is named, so that whoever reads the error knows what the file wants.
+    @Test(arguments: [
+        ("model.type", "Unigram"), ("model.type", "WordPiece"), ("model.type", "WordLevel"), ("normalizer", "BertNormalizer"),
+        ("normalizer", "Precompiled"),
+        ("normalizer", "StripAccents"), ("normalizer", "Nmt"), ("normalizer", "ByteLevel"), ("pre_tokenizer", "BertPreTokenizer"),
+        ("pre_tokenizer", "UnicodeScripts"), ("pre_tokenizer", "CharDelimiterSplit"), ("pre_tokenizer", "FixedLength"),
+        ("post_processor", "BertProcessing"), ("post_processor", "RobertaProcessing"), ("decoder", "WordPiece"), ("decoder", "CTC"),
+        ("decoder", "BPEDecoder"),
+    ])
+    func isRefusedByName(place: String, name: String) throws {
+        let path = place.split(separator: ".").map(String.init)
+        let json = try changed(path, to: path.count == 2 ? .string(name) : ["type": .string(name)])
+        let error = #expect(throws: TokenizerError.self) { try BPETokenizer(json: json, source: "file.json") }
+        #expect(error?.description.contains("\(place): ") == true && error?.description.contains("'\(name)' is not supported") == true)
     }
 
     /// Expressions that would not mean in PCRE2 what they mean in Oniguruma, or that are too much.
@@ -118,16 +136,41 @@ import Testing
         #expect(try tokenizer.decode(tokenizer.encode("hello")) == "hello")
     }
 
-    @Test func stepsThatMultiplyATextEndWithAnError() throws {
+    @Test func stepsThatMultiplyATextAreRefused() throws {
         let doubling: JSONValue = ["type": "Replace", "pattern": ["String": "a"], "content": "aaaaaaaaaaaaaaaa"]
-        let json = try changed(["normalizer"], to: ["type": "Sequence", "normalizers": .array(Array(repeating: doubling, count: 20))])
-        let tokenizer = try BPETokenizer(json: json, source: "file.json")
-        #expect(throws: TokenizerError.self) { try tokenizer.encode("aaa") }
-        let decoding = try changed(["decoder"], to: ["type": "Sequence", "decoders": .array(Array(repeating: doubling, count: 20))])
-        #expect(throws: TokenizerError.self) { try BPETokenizer(json: decoding, source: "file.json") }
+        let between: JSONValue = ["type": "Replace", "pattern": ["Regex": "x*"], "content": "aaaaaaaaaaaaaaa"]
+        let prefix: JSONValue = ["type": "Prepend", "prepend": "aaaaaaaaaaaaaaa"]
         let spelling: JSONValue = ["type": "ByteLevel", "add_prefix_space": false, "use_regex": false]
-        let respelled = try changed(["pre_tokenizer"], to: ["type": "Sequence", "pretokenizers": .array(Array(repeating: spelling, count: 60))])
-        #expect(throws: TokenizerError.self) { try BPETokenizer(json: respelled, source: "file.json").encode("é") }
+        let spaced: JSONValue = ["type": "ByteLevel", "add_prefix_space": true, "use_regex": false]
+        let meta: JSONValue = ["type": "Metaspace", "replacement": "▁"]
+        func read(_ section: String, _ list: String, _ step: JSONValue, _ count: Int) throws -> BPETokenizer {
+            let sequence: JSONValue = ["type": "Sequence", list: .array(Array(repeating: step, count: count))]
+            return try BPETokenizer(json: try changed([section], to: sequence), source: "file.json")
+        }
+        // The most of each that is allowed, 16 and 4 and 2 times a step; one more is too much.
+        let most: [(String, String, JSONValue, Int)] = [
+            ("normalizer", "normalizers", doubling, 3), ("normalizer", "normalizers", between, 3), ("normalizer", "normalizers", prefix, 3),
+            ("pre_tokenizer", "pretokenizers", spelling, 14), ("pre_tokenizer", "pretokenizers", spaced, 7),
+            ("pre_tokenizer", "pretokenizers", meta, 7), ("decoder", "decoders", doubling, 3),
+        ]
+        for (section, list, step, count) in most {
+            _ = try read(section, list, step, count).encode("aaa é")
+            let error = #expect(throws: TokenizerError.self) { try read(section, list, step, count + 1) }
+            #expect(error?.description.contains("\(section).\(list)[\(count)]: the steps together could make a text") == true)
+        }
+        // Normalizers and pre-tokenizers count together.
+        let both = try changed(["normalizer"], to: ["type": "Sequence", "normalizers": [doubling, doubling, doubling]])
+        var file = try #require(both.object)
+        file["pre_tokenizer"] = ["type": "Sequence", "pretokenizers": .array(Array(repeating: spelling, count: 3))]
+        #expect(throws: TokenizerError.self) { try BPETokenizer(json: .object(file), source: "file.json") }
+    }
+
+    @Test func aTextThatStepsMakeTooLongEndsWithAnError() throws {
+        let thousand: JSONValue = ["type": "Replace", "pattern": ["String": "a"], "content": .string(String(repeating: "b", count: 1024))]
+        let tokenizer = try BPETokenizer(json: try changed(["normalizer"], to: thousand), source: "file.json")
+        let error = #expect(throws: TokenizerError.self) { try tokenizer.encode(String(repeating: "a", count: 1 << 18 + 1)) }
+        #expect(error?.description.contains("more than the 268435456 allowed") == true)
+        #expect(try tokenizer.encode("cac").count > 100)
     }
 
     static let accepted: [Case] = [

@@ -2,9 +2,25 @@ internal import JSON
 
 /// The steps around the model.
 extension TokenizerFile {
+    /// How many times longer steps may make a text, all of them together: a few that each put in much would fill any memory.
+    struct Growth {
+        private var factor = 1
+        /// Real tokenizers are below 20: a prefix, `▁` of three bytes for a space, two bytes of the byte alphabet for one.
+        private static let most = 1 << 14
+
+        /// Counts a step in, unless it is too much.
+        fileprivate mutating func multiply(by factor: Int, _ step: Step, of file: TokenizerFile) throws(TokenizerError) {
+            self.factor *= max(1, factor)
+            guard self.factor <= Self.most else {
+                throw file.error(
+                    step.location, "the steps together could make a text \(self.factor) times longer, more than the \(Self.most) allowed")
+            }
+        }
+    }
+
     // MARK: normalizer
 
-    func normalizers() throws(TokenizerError) -> [Normalizer] {
+    func normalizers(_ growth: inout Growth) throws(TokenizerError) -> [Normalizer] {
         var normalizers: [Normalizer] = []
         for step in try steps("normalizer", list: "normalizers") {
             switch step.type {
@@ -14,8 +30,14 @@ extension TokenizerFile {
             case "NFKD": normalizers.append(.unicode(.nfkd))
             case "Lowercase": normalizers.append(.lowercase)
             case "Strip": normalizers.append(.strip(left: try flag("strip_left", of: step), right: try flag("strip_right", of: step)))
-            case "Prepend": normalizers.append(.prepend(try content("prepend", of: step)))
-            case "Replace": normalizers.append(.replace(try pattern(of: step), with: try content("content", of: step)))
+            case "Prepend":
+                let prefix = try content("prepend", of: step)
+                try growth.multiply(by: 1 + prefix.count, step, of: self)
+                normalizers.append(.prepend(prefix))
+            case "Replace":
+                let (pattern, content) = (try pattern(of: step), try content("content", of: step))
+                try growth.multiply(by: Self.growth(replacing: pattern, with: content), step, of: self)
+                normalizers.append(.replace(pattern, with: content))
             default:
                 throw error(
                     step.location,
@@ -23,6 +45,11 @@ extension TokenizerFile {
             }
         }
         return normalizers
+    }
+
+    private static func growth(replacing pattern: Pattern, with content: [UInt8]) -> Int {
+        // An expression may match nothing between any two characters.
+        if case .literal(let wanted) = pattern { (content.count + wanted.count - 1) / wanted.count } else { 1 + content.count }
     }
 
     /// Text that a step puts in, perhaps many times: a short one.
@@ -46,10 +73,12 @@ extension TokenizerFile {
         }
     }
 
-    func preTokenizerComponents() throws(TokenizerError) -> PreTokenizerComponents {
+    func preTokenizerComponents(_ growth: inout Growth) throws(TokenizerError) -> PreTokenizerComponents {
         var components = PreTokenizerComponents()
         for step in try steps("pre_tokenizer", list: "pretokenizers") {
-            components.steps += try preTokenizerSteps(step)
+            let made = try preTokenizerSteps(step)
+            for part in made { try growth.multiply(by: part.growth, step, of: self) }
+            components.steps += made
             components.endsInByteLevel = step.type == "ByteLevel"
         }
         return components
@@ -157,8 +186,7 @@ extension TokenizerFile {
     func decoders() throws(TokenizerError) -> [Decoder] {
         guard !(json["decoder"] ?? .null).isNull else { return [.spaced] }
         var decoders: [Decoder] = []
-        // How many times longer the replacements together may make a text.
-        var growth = 1
+        var growth = Growth()
         for step in try steps("decoder", list: "decoders") {
             switch step.type {
             case "ByteLevel": decoders.append(.byteLevel)
@@ -169,8 +197,7 @@ extension TokenizerFile {
                     throw error("\(step.location).pattern", "expected {\"String\": ...}: expressions are not supported in a decoder")
                 }
                 let content = try content("content", of: step)
-                growth *= max(1, (content.count + wanted.utf8.count - 1) / wanted.utf8.count)
-                guard growth <= 1024 else { throw error(step.location, "the replacements together would make a text \(growth) times longer") }
+                try growth.multiply(by: Self.growth(replacing: .literal(Array(wanted.utf8)), with: content), step, of: self)
                 decoders.append(.replace(Array(wanted.utf8), with: content))
             case "Strip":
                 guard let start = step.json["start"]?.int, let stop = step.json["stop"]?.int, 0...65535 ~= start, 0...65535 ~= stop else {

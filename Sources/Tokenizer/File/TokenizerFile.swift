@@ -84,6 +84,14 @@ struct TokenizerFile {
         try JSONValue.parse(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(text)[range]), source: "")
     }
 
+    /// There is one version of the format; Hugging Face's tokenizers refuse any other.
+    func checkVersion() throws(TokenizerError) {
+        switch json["version"] {
+        case nil, .string("1.0"): return
+        case let version?: throw error("version", "\(excerpt(version.serialized())) is not supported; \"1.0\" is")
+        }
+    }
+
     // MARK: Helpers
 
     func error(_ location: String, _ message: String) -> TokenizerError {

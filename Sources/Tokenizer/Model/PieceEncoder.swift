@@ -93,7 +93,8 @@ struct PieceEncoder: ~Copyable {
         guard let place32 = Int32(exactly: start) else { return }
         let first = ids.base + start
         place.pointee = CachedPiece(
-            low: low, high: high, ids: made > 3 ? (place32, 0, 0) : (first[0], made > 1 ? first[1] : 0, made > 2 ? first[2] : 0), count: Int32(made))
+            low: low, high: high,
+            ids: made > 3 ? (place32, 0, 0) : (made > 0 ? first[0] : 0, made > 1 ? first[1] : 0, made > 2 ? first[2] : 0), count: Int32(made))
     }
 
     @inline(never)

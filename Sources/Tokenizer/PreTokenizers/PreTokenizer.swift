@@ -14,6 +14,15 @@ struct PreTokenizer: Sendable {
         case spellBytes
         /// Puts `replacement` in the place of spaces and before the text: `Metaspace`.
         case metaspace(replacement: [UInt8], Prefix)
+
+        /// How many times longer the step may make a text.
+        var growth: Int {
+            switch self {
+            case .scan, .split: 1
+            case .prefixSpace, .spellBytes: 2
+            case .metaspace(let replacement, _): 1 + replacement.count
+            }
+        }
     }
 
     /// `prepend_scheme`.
