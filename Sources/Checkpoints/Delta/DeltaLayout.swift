@@ -12,8 +12,10 @@ internal import SafeTensors
 /// A tensor that the base has not, or has in another shape or type, is packed, or stored as it is.
 struct DeltaLayout {
     private static let key = "delta"
-    /// Bytes of a chunk in the table at the end of a blob.
-    static let tableEntry = 20
+    /// Checksums of a chunk in the table at the end of a blob.
+    static let checksums = 2
+    /// Bytes of a chunk in that table.
+    static let tableEntry = BlobTable.entryBytes(checksums: checksums)
 
     /// The base, opened.
     let base: Checkpoint

@@ -5,38 +5,16 @@ internal import SafeTensors
 final class DeltaReader: BlobReader {
     let blob: Blob
     private let base: Checkpoint
-    private let chunks: [Chunk]
-
-    private struct Chunk {
-        let frame: Range<Int>
-        let checksum, baseChecksum: UInt64
-    }
+    private let chunks: [BlobTable.Chunk]
 
     /// Reads the table of a blob and checks that its chunks fill it, and that the base has such a tensor.
     init(of tensor: SafeTensor, in file: SafeTensorsFile, info: TensorInfo, base: Checkpoint) throws(CheckpointError) {
-        let blob = Blob(file: file, tensor: tensor, info: info)
+        blob = Blob(file: file, tensor: tensor, info: info)
         guard let original = base.tensor(named: info.name), original.shape == info.shape, original.storedType == info.storedType else {
             throw blob.failure("the base \(base.path) has no such tensor of that type and shape: it is another checkpoint")
         }
-        self.blob = blob
         self.base = base
-        self.chunks = try blob.withBytes { bytes throws(CheckpointError) in
-            let count = BlobEntries.chunkCount(info.count)
-            let table = bytes.count - count * DeltaLayout.tableEntry  // not negative: the layout has checked the shape against the blob
-            var chunks: [Chunk] = []
-            var start = 0
-            for index in 0..<count {
-                let entry = table + index * DeltaLayout.tableEntry
-                let size = Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: entry, as: UInt32.self)))
-                let checksum = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: entry + 4, as: UInt64.self))
-                let baseChecksum = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: entry + 12, as: UInt64.self))
-                guard size <= table - start else { throw blob.failure("chunk \(index) takes \(size) bytes, \(table - start) are left") }
-                chunks.append(Chunk(frame: start..<start + size, checksum: checksum, baseChecksum: baseChecksum))
-                start += size
-            }
-            guard start == table else { throw blob.failure("\(table - start) bytes between the last chunk and the table") }
-            return chunks
-        }
+        chunks = try BlobTable(of: blob, checksums: DeltaLayout.checksums, restBytes: 0).chunks
     }
 
     func decode(_ index: Int, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
@@ -46,7 +24,7 @@ final class DeltaReader: BlobReader {
         let first = index * BlobEntries.chunk
         try base.readStored(blob.info.name, elements: first..<first + count, into: original)
         guard let start = original.baseAddress, let out = buffer.baseAddress else { return }
-        guard ck_hash(start, original.count) == chunk.baseChecksum else {
+        guard ck_hash(start, original.count) == chunk.checksums[1] else {
             throw blob.failure("the base \(base.path) is not the one this was made from: chunk \(index) of its tensor has another checksum")
         }
         if chunk.frame.isEmpty {
@@ -60,6 +38,6 @@ final class DeltaReader: BlobReader {
                 out.assumingMemoryBound(to: UInt8.self), planes.assumingMemoryBound(to: UInt8.self), start.assumingMemoryBound(to: UInt8.self), count,
                 size)
         }
-        guard ck_hash(out, buffer.count) == chunk.checksum else { throw blob.failure("chunk \(index) is damaged: its checksum differs") }
+        guard ck_hash(out, buffer.count) == chunk.checksums[0] else { throw blob.failure("chunk \(index) is damaged: its checksum differs") }
     }
 }

@@ -14,8 +14,10 @@ internal import SafeTensors
 /// latter are stored.
 struct PackedLayout {
     private static let key = "packed"
-    /// Bytes of a chunk in the table at the end of a blob.
-    static let tableEntry = 12
+    /// Checksums of a chunk in the table at the end of a blob.
+    static let checksums = 1
+    /// Bytes of a chunk in that table.
+    static let tableEntry = BlobTable.entryBytes(checksums: checksums)
 
     private let entries: BlobEntries
 
