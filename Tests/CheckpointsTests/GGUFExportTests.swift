@@ -1,7 +1,6 @@
 import Foundation
 import GGUF
 import JSON
-import SafeTensors
 import Testing
 
 @testable import Checkpoints
@@ -13,72 +12,11 @@ import Testing
 
     init() throws { directory = try TemporaryDirectory() }
 
-    private static let splitting = #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
-
-    /// Two layers, 64 wide, 4 heads of 16, 2 of them for keys and values; 256 within the MLP, so that down_proj takes K-quants.
     private func model(
         _ type: String = "qwen2", biased: Bool = false, tied: Bool = true, edit: (inout JSONObject) -> Void = { _ in }
     ) throws -> Checkpoint {
-        var tensors: [(name: String, shape: [Int], values: [Float])] = []
-        func add(_ name: String, _ shape: [Int]) {
-            tensors.append((name, shape, normal(shape.reduce(1, *), deviation: 0.05, seed: UInt64(tensors.count + 1))))
-        }
-        add("model.embed_tokens.weight", [96, 64])
-        if !tied { add("lm_head.weight", [96, 64]) }
-        for layer in 0..<2 {
-            let prefix = "model.layers.\(layer)."
-            for (name, rows) in [("q", 64), ("k", 32), ("v", 32)] {
-                add(prefix + "self_attn.\(name)_proj.weight", [rows, 64])
-                if type == "qwen2" || biased { add(prefix + "self_attn.\(name)_proj.bias", [rows]) }
-                if type == "qwen3", name != "v" { add(prefix + "self_attn.\(name)_norm.weight", [16]) }
-            }
-            add(prefix + "self_attn.o_proj.weight", [64, 64])
-            if biased {
-                for (name, rows) in [("self_attn.o", 64), ("mlp.gate", 256), ("mlp.up", 256), ("mlp.down", 64)] {
-                    add(prefix + name + "_proj.bias", [rows])
-                }
-            }
-            for name in ["input_layernorm", "post_attention_layernorm"] { add(prefix + name + ".weight", [64]) }
-            for name in ["gate", "up"] { add(prefix + "mlp.\(name)_proj.weight", [256, 64]) }
-            add(prefix + "mlp.down_proj.weight", [64, 256])
-        }
-        add("model.norm.weight", [64])
-        var config = JSONObject([
-            ("model_type", .string(type)), ("hidden_size", 64), ("intermediate_size", 256), ("num_hidden_layers", 2), ("num_attention_heads", 4),
-            ("num_key_value_heads", 2), ("head_dim", 16), ("vocab_size", 96), ("max_position_embeddings", 128), ("rms_norm_eps", .number(1e-6)),
-            ("rope_theta", .number(10000)), ("tie_word_embeddings", .bool(tied)), ("eos_token_id", 4),
-        ])
-        if biased { (config["attention_bias"], config["mlp_bias"]) = (true, true) }
-        edit(&config)
-        let writer = CheckpointWriter(config: .object(config), companions: Self.tokenizer, type: .float32, layout: .safetensors)
-        try writer.create(directory.path + "/model", from: MemoryProvider(tensors), overwrite: true)
-        return try Checkpoint(opening: directory.path + "/model")
+        try TextModel(type: type, biased: biased, tied: tied).write(to: directory.path + "/model", edit: edit)
     }
-
-    private static let tokenizer: [(name: String, bytes: [UInt8])] = {
-        func added(_ id: Int64, _ content: String, _ special: Bool) -> JSONValue {
-            ["id": .integer(id), "content": .string(content), "special": .bool(special), "normalized": false]
-        }
-        let json: JSONValue = [
-            "added_tokens": [
-                added(3, "<|endoftext|>", true), added(4, "<|im_end|>", true), added(5, "<tool_call>", false), added(6, "<|fim_pad|>", false),
-            ],
-            "normalizer": ["type": "NFC"],
-            "pre_tokenizer": [
-                "type": "Sequence",
-                "pretokenizers": [
-                    ["type": "Split", "pattern": ["Regex": .string(splitting)], "behavior": "Isolated", "invert": false],
-                    ["type": "ByteLevel", "add_prefix_space": false, "use_regex": false],
-                ],
-            ],
-            "model": ["type": "BPE", "vocab": ["a": 0, "b": 1, "ab": 2], "merges": [["a", "b"]]],
-        ]
-        let settings: JSONValue = ["eos_token": "<|im_end|>", "pad_token": ["content": "<|endoftext|>"], "add_bos_token": false]
-        return [
-            ("tokenizer.json", Array(json.serialized().utf8)), ("tokenizer_config.json", Array(settings.serialized().utf8)),
-            ("chat_template.jinja", Array("{{ messages }}".utf8)),
-        ]
-    }()
 
     private func export(_ source: some CheckpointView, _ recipe: String, fallback: Bool = false) throws -> Checkpoint {
         let export = GGUFExport(source, to: path, recipe: try #require(GGUFRecipe(recipe)), allowingFallback: fallback)

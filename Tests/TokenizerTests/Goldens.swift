@@ -32,15 +32,3 @@ extension JSONValue {
 
 /// Equal bytes: `String ==` would hold canonically equivalent texts for equal.
 func same(_ left: String, _ right: String?) -> Bool { right.map { left.utf8.elementsEqual($0.utf8) } ?? false }
-
-/// SplitMix64, so that failures repeat.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = (state ^ state >> 30) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-        return z ^ z >> 31
-    }
-}

@@ -1,7 +1,7 @@
 import JSON
 import Tokenizer
 
-/// Mutates `tokenizer.json` files and texts, and uses whatever still loads. Shared by the tests and `scripts/fuzz-tokenizer`.
+/// Mutates `tokenizer.json` files and texts, and uses whatever still loads. Shared by the tests and `scripts/fuzz tokenizer`.
 struct TokenizerFuzzing {
     /// What went wrong, with the file's text.
     struct Finding: Error, CustomStringConvertible {
@@ -9,18 +9,13 @@ struct TokenizerFuzzing {
         var file: [UInt8]
     }
 
-    /// Good files to begin with.
-    let seeds: [[UInt8]]
     var random: any RandomNumberGenerator
-    /// The file of the last turn.
-    private(set) var file: [UInt8] = []
-    /// Turns whose file could be loaded.
+    /// The file in use.
+    private var file: [UInt8] = []
+    /// Files that could be loaded.
     private(set) var loaded = 0
 
-    init(seeds: [[UInt8]], random: any RandomNumberGenerator) {
-        self.seeds = seeds
-        self.random = random
-    }
+    init(random: any RandomNumberGenerator) { self.random = random }
 
     private static let words = [
         "null", "true", "false", "0", "-1", "1", "2147483647", "2147483648", "4294967296", "1e9", "\"\"", "[]", "{}", "\"Sequence\"", "\"ByteLevel\"",
@@ -41,17 +36,16 @@ struct TokenizerFuzzing {
         "a\u{301}\u{323}\u{301} ▁ Ġ <0xE4> 'll !!to?'d", String(repeating: "ab ", count: 500), String(repeating: "a", count: 3000),
     ].map { Array($0.utf8) }
 
-    /// One file, which `note` sees before it is used, and a few texts; throws what must not be.
-    mutating func turn(_ note: ([UInt8]) -> Void = { _ in }) throws {
-        file = seeds.randomElement(using: &random) ?? []
+    /// A damaged copy of a file. Half of them stay JSON, with other values in their small members; of the other half little can be loaded.
+    mutating func mutation(of seed: [UInt8]) -> [UInt8] {
+        if Bool.random(using: &random), let json = try? JSONValue.parse(seed, source: "seed") { return Array(changed(json).serialized().utf8) }
+        return mutated(seed, with: Self.words)
+    }
+
+    /// Loads a file and puts a few texts through it; throws what must not be.
+    mutating func use(_ file: [UInt8]) throws {
+        self.file = file
         failure = nil
-        // Half of the files stay JSON, with other values in their small members; of the other half little can be loaded.
-        if Bool.random(using: &random), let json = try? JSONValue.parse(file, source: "seed") {
-            file = Array(changed(json).serialized().utf8)
-        } else {
-            file = mutated(file, with: Self.words)
-        }
-        note(file)
         let tokenizer: BPETokenizer
         do throws(TokenizerError) {
             tokenizer = try BPETokenizer(file, source: "file")

@@ -1,0 +1,1 @@
+../../../../Tests/GGUFTests/GGUFBuilder.swift

@@ -1,0 +1,1 @@
+../../../../Tests/CheckpointsTests/Support.swift

@@ -1,0 +1,1 @@
+../../../../Tests/CheckpointsTests/TextModel.swift

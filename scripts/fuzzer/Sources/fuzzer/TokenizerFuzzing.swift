@@ -1,0 +1,1 @@
+../../../../Tests/TokenizerTests/TokenizerFuzzing.swift

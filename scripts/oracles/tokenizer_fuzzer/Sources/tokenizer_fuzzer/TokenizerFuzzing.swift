@@ -1,1 +1,0 @@
-../../../../../Tests/TokenizerTests/TokenizerFuzzing.swift
