@@ -63,10 +63,10 @@ struct Bench: ParsableCommand {
         if json { try printJSON(result.json) } else { try StandardOutput.line(result.row) }
     }
 
-    /// `count` ids of plain text.
-    private func prompt(_ count: Int, _ text: TextModel) throws -> [Int32] {
-        let ids = try text.tokenizer.encode(String(repeating: Self.text, count: 1 + count / 16))
-        return Array(ids.prefix(count))
+    /// `count` ids of plain text, of which no two starts begin alike.
+    private func prompt(_ count: Int, _ text: TextModel, from start: Int = 0) throws -> [Int32] {
+        let ids = try text.tokenizer.encode(String(repeating: Self.text, count: 1 + (start + count) / 16))
+        return Array(ids[start...].prefix(count))
     }
 
     private func result(_ measure: Measure, sequences: Int, tokens: Int, seconds: [Double], weightBytes: Int) -> BenchResult {
@@ -116,8 +116,9 @@ struct Bench: ParsableCommand {
         configuration.maxCompletionLength = 64
         configuration.perDeviceBatchSize = 8 * prompts
         configuration.maxSteps = repeats + 1
-        let row = PromptDataset.Row(prompt: .text(text.tokenizer.decode(try prompt(promptTokens, text))))
-        let dataset = PromptDataset(rows: .init(repeating: row, count: prompts))
+        // Prompts that begin alike would be forwarded together.
+        let rows = try (0..<prompts).map { PromptDataset.Row(prompt: .text(text.tokenizer.decode(try prompt(promptTokens, text, from: $0)))) }
+        let dataset = PromptDataset(rows: rows)
         let rewards = try WeightedRewards([ClosureReward("spread") { batch in batch.completionIDs.indices.map { Double($0 % 8) } }])
         let source = try RolloutSource(configuration, dataset: dataset, rewards: rewards, policy: text)
         let trainer = try GRPOTrainer(configuration, policy: text, source: source)
