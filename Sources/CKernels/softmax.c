@@ -54,21 +54,34 @@ CK_INLINE float block_sum(const float *x, size_t n, float scale, float offset, f
 
 CK_INLINE size_t block_count(const rows *a, size_t block) { return a->n - block * BLOCK < BLOCK ? a->n - block * BLOCK : BLOCK; }
 
-CK_INLINE void log_softmax_body(const rows *a, size_t row) {
+// A row's softmax: its largest z, and over all of them the sums of exp(z - top) and, where entropies are asked for, of exp(z - top) * (z - top).
+typedef struct {
+    float top;
+    double sum, moment;
+} softmax;
+
+// Also the sum of each block, unless block_sums is null.
+CK_INLINE softmax row_softmax(const rows *a, size_t row, double *block_sums) {
     const float *x = a->logits + row * a->n;
-    float scale = a->inverse_temperature, top = largest(x, a->n) * scale;
-    double sum = 0, moment = 0;
+    softmax s = {largest(x, a->n) * a->inverse_temperature, 0, 0};
     for (size_t b = 0; b * BLOCK < a->n; b++) {
-        float weighted = 0;
         const float *from = x + b * BLOCK;
-        size_t count = block_count(a, b);
-        sum += (double)(a->entropy ? block_sum(from, count, scale, top, &weighted) : block_sum(from, count, scale, top, NULL));
-        moment += (double)weighted;
+        float weighted = 0, sum = block_sum(from, block_count(a, b), a->inverse_temperature, s.top, a->entropy ? &weighted : NULL);
+        s.sum += (double)sum, s.moment += (double)weighted;
+        if (block_sums) block_sums[b] = (double)sum;
     }
-    double log_sum = log(sum);
-    a->lse[row] = (float)((double)top + log_sum);
-    if (a->logprob) a->logprob[row] = (float)((double)(x[a->targets[row]] * scale - top) - log_sum);
-    if (a->entropy) a->entropy[row] = (float)(log_sum - moment / sum);
+    return s;
+}
+
+CK_INLINE void tell(const rows *a, size_t row, softmax s, const int32_t *target) {
+    double log_sum = log(s.sum);
+    a->lse[row] = (float)((double)s.top + log_sum);
+    if (a->logprob) a->logprob[row] = (float)((double)(a->logits[row * a->n + (size_t)*target] * a->inverse_temperature - s.top) - log_sum);
+    if (a->entropy) a->entropy[row] = (float)(log_sum - s.moment / s.sum);
+}
+
+CK_INLINE void log_softmax_body(const rows *a, size_t row) {
+    tell(a, row, row_softmax(a, row, NULL), a->targets ? a->targets + row : NULL);
 }
 CK_KERNEL(log_softmax, (const rows *a, size_t row), (a, row))
 
@@ -105,32 +118,33 @@ void ck_log_softmax_backward(
     ck_parallel_for(count, log_softmax_backward_task, &a);
 }
 
-// The uniform number is scaled by the row's own total, which rounding leaves a little off 1: the last tokens get no more than their share.
+// The uniform number is scaled by the row's own sum: the last tokens get no more than their share.
 CK_INLINE void sample_body(const rows *a, size_t row) {
     const float *x = a->logits + row * a->n;
-    float scale = a->inverse_temperature, lse = a->lse[row];
     size_t blocks = (a->n + BLOCK - 1) / BLOCK, chosen = 0;
-    double *sums = ck_scratch(blocks * sizeof(double)), total = 0;
-    for (size_t b = 0; b < blocks; b++) total += sums[b] = (double)block_sum(x + b * BLOCK, block_count(a, b), scale, lse, NULL);
-    double wanted = a->uniform[row] * total, before = 0, sum = 0;
+    double *sums = ck_scratch(blocks * sizeof(double));
+    softmax s = row_softmax(a, row, sums);
+    double wanted = a->uniform[row] * s.sum, before = 0, sum = 0;
     for (size_t b = 0; b < blocks && sum <= wanted; b++)
         if (sums[b] > 0) chosen = b, before = sum, sum += sums[b];
     // In the block the sum runs in another order and may end just below `wanted`: then it is the last token that is possible.
     size_t first = chosen * BLOCK, token = first;
     for (size_t i = first; i < first + block_count(a, chosen) && before <= wanted; i++) {
-        double p = (double)ck_exp(x[i] * scale - lse);
+        double p = (double)ck_exp(x[i] * a->inverse_temperature - s.top);
         if (p > 0) token = i, before += p;
     }
     a->out[row] = (int32_t)token;
+    tell(a, row, s, a->out + row);
 }
 CK_KERNEL(sample, (const rows *a, size_t row), (a, row))
 
 static void sample_task(void *context, size_t row) { CK_CALL(sample)(context, row); }
 
 void ck_sample(
-    int32_t *out, const float *logits, size_t count, size_t n, float inverse_temperature, const float *lse, const double *uniform) {
-    rows a = {.logits = (float *)(uintptr_t)logits, .n = n, .inverse_temperature = inverse_temperature, .lse = (float *)(uintptr_t)lse};
-    a.uniform = uniform, a.out = out;
+    int32_t *out, const float *logits, size_t count, size_t n, float inverse_temperature, const double *uniform, float *lse, float *logprob,
+    float *entropy) {
+    rows a = {.logits = (float *)(uintptr_t)logits, .n = n, .inverse_temperature = inverse_temperature, .uniform = uniform, .out = out};
+    a.lse = lse, a.logprob = logprob, a.entropy = entropy;
     ck_parallel_for(count, sample_task, &a);
 }
 

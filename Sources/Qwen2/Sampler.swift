@@ -44,27 +44,27 @@ struct Sampler {
         let rows = draws.count
         let greedy = parameters.temperature == 0
         let inverse = greedy ? 1 : 1 / parameters.temperature
-        var sums = [Float](repeating: 0, count: rows)
-        ck_log_softmax(logits, rows, vocabularySize, inverse, nil, &sums, nil, nil)
         var tokens = [Int32](repeating: 0, count: rows)
-        let isConstrained = draws.contains { $0.allowed != nil }
+        var logprobs = [Float](repeating: 0, count: rows), sums = logprobs, entropies = keepsEntropy ? logprobs : []
+        let asTheyAre = parameters.repetitionPenalty == 1 && draws.allSatisfy { $0.allowed == nil }
         let uniforms = draws.map { random.uniform(stream: $0.stream, generation: $0.generation, position: $0.position) }
-        if parameters.repetitionPenalty == 1 && greedy && !isConstrained {
-            ck_argmax(&tokens, logits, rows, vocabularySize)
-        } else if parameters.repetitionPenalty == 1 && parameters.keepsAll && !isConstrained {
-            ck_sample(&tokens, logits, rows, vocabularySize, inverse, sums, uniforms)
-        } else {
-            for (row, draw) in draws.enumerated() {
-                var scores = Array(UnsafeBufferPointer(start: logits + row * vocabularySize, count: vocabularySize))
-                penalize(&scores, draw.context)
-                if let allowed = draw.allowed { for id in scores.indices where !allowed[id] { scores[id] = -.infinity } }
-                tokens[row] = greedy ? argmax(scores) : choose(scores.map { $0 * inverse }, uniforms[row])
-            }
-        }
-        var logprobs = [Float](repeating: 0, count: rows)
-        var entropies = [Float](repeating: 0, count: keepsEntropy ? rows : 0)
         entropies.withUnsafeMutableBufferPointer {
-            ck_log_softmax(logits, rows, vocabularySize, inverse, tokens, &sums, &logprobs, keepsEntropy ? $0.baseAddress : nil)
+            let entropies = keepsEntropy ? $0.baseAddress : nil
+            if asTheyAre && !greedy && parameters.keepsAll {
+                ck_sample(&tokens, logits, rows, vocabularySize, inverse, uniforms, &sums, &logprobs, entropies)
+                return
+            }
+            if asTheyAre && greedy {
+                ck_argmax(&tokens, logits, rows, vocabularySize)
+            } else {
+                for (row, draw) in draws.enumerated() {
+                    var scores = Array(UnsafeBufferPointer(start: logits + row * vocabularySize, count: vocabularySize))
+                    penalize(&scores, draw.context)
+                    if let allowed = draw.allowed { for id in scores.indices where !allowed[id] { scores[id] = -.infinity } }
+                    tokens[row] = greedy ? argmax(scores) : choose(scores.map { $0 * inverse }, uniforms[row])
+                }
+            }
+            ck_log_softmax(logits, rows, vocabularySize, inverse, tokens, &sums, &logprobs, entropies)
         }
         return Drawn(tokens: tokens, logprobs: logprobs, logSumExps: sums, entropies: entropies)
     }

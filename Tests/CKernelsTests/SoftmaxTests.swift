@@ -120,12 +120,14 @@ extension Kernels {
 
         static func sample(_ logits: [Float], _ uniforms: [Double], inverse: Float = 1) -> [Int] {
             let n = logits.count
-            var lse: Float = 0
-            ck_log_softmax(logits, 1, n, inverse, nil, &lse, nil, nil)
-            var out = [Int32](repeating: -1, count: 1)
+            var out: Int32 = -1
+            var (lse, logprob, entropy): (Float, Float, Float) = (0, 0, 0)
             return uniforms.map {
-                ck_sample(&out, logits, 1, n, inverse, [lse], [$0])
-                return Int(out[0])
+                ck_sample(&out, logits, 1, n, inverse, [$0], &lse, &logprob, &entropy)
+                let told = [lse, logprob, entropy]
+                ck_log_softmax(logits, 1, n, inverse, [out], &lse, &logprob, &entropy)
+                #expect(told == [lse, logprob, entropy])
+                return Int(out)
             }
         }
 
@@ -148,10 +150,11 @@ extension Kernels {
             var logits = random.floats(n, in: -2...2)
             logits[7] = -.infinity
             let row = Row(logits[...], inverse: 1), uniforms = (0..<draws).map { _ in Double.random(in: 0..<1, using: &random) }
-            let rows = Array(repeating: logits, count: draws).flatMap { $0 }, lse = [Float](repeating: Float(row.lse), count: draws)
+            let rows = Array(repeating: logits, count: draws).flatMap { $0 }
             underEverySet { _ in
                 var out = [Int32](repeating: -1, count: draws)
-                ck_sample(&out, rows, draws, n, 1, lse, uniforms)
+                var lse = [Float](repeating: 0, count: draws), logprob = lse
+                ck_sample(&out, rows, draws, n, 1, uniforms, &lse, &logprob, nil)
                 let counts = out.reduce(into: [Int](repeating: 0, count: n)) { $0[Int($1)] += 1 }
                 let chiSquare = (0..<n).filter { $0 != 7 }.reduce(0.0) { sum, i in
                     let expected = exp(row.logprob[i]) * Double(draws)

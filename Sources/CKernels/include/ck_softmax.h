@@ -22,10 +22,10 @@ void ck_divergence(
     const float *_Nonnull p, const float *_Nonnull p_lse, const float *_Nonnull q, const float *_Nonnull q_lse, size_t rows, size_t n,
     float *_Nonnull divergence, uint8_t *_Nonnull agrees);
 
-// For each row the least index at which the cumulative probability exceeds uniform[r], a number in [0, 1).
+// For each row the least index at which the cumulative probability exceeds uniform[r], a number in [0, 1), and what ck_log_softmax would tell of it.
 void ck_sample(
-    int32_t *_Nonnull out, const float *_Nonnull logits, size_t rows, size_t n, float inverse_temperature, const float *_Nonnull lse,
-    const double *_Nonnull uniform);
+    int32_t *_Nonnull out, const float *_Nonnull logits, size_t rows, size_t n, float inverse_temperature, const double *_Nonnull uniform,
+    float *_Nonnull lse, float *_Nonnull logprob, float *_Nullable entropy);
 
 // For each row the least index of the largest logit.
 void ck_argmax(int32_t *_Nonnull out, const float *_Nonnull logits, size_t rows, size_t n);
