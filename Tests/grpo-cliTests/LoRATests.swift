@@ -41,6 +41,12 @@ import Testing
         let more = try workspace.run(Workspace.training("more", "--model_name_or_path", "run", "--use_peft", "true"))
         #expect(more.status == 0, "\(more.errors)")
         #expect(try workspace.bytes("more/adapter_model.safetensors") != workspace.bytes("run/adapter_model.safetensors"))
+        let looked = try workspace.run("inspect", "run").output
+        #expect(
+            looked.contains(": rank 4, alpha 32, on ") && looked.contains("lora_A.weight  4 x 64  F32")
+                && looked.contains("  base_model.model.model.layers\n"))
+        #expect(try workspace.run("verify", "run").output.hasPrefix("run: whole"))
+        #expect(try workspace.run("diff", "run", "run").status == 0 && workspace.run("diff", "run", "more").status == 1)
         expectRefusal(try workspace.run(Workspace.training("other", "--model_name_or_path", "run")), "run is a LoRA adapter", "use_peft")
     }
 

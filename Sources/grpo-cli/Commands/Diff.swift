@@ -12,7 +12,7 @@ struct Diff: ParsableCommand {
             error and the cosine. The exit code is 0 when nothing differs, 1 when something does.
             """)
 
-    @Argument(help: "A checkpoint directory, a .gguf or .safetensors file, or an export of ours.")
+    @Argument(help: "A checkpoint directory, a LoRA adapter's, a .gguf or .safetensors file, or an export of ours.")
     var left: String
 
     @Argument(help: "What to compare it with.")
@@ -25,7 +25,7 @@ struct Diff: ParsableCommand {
     var all = false
 
     func run() throws {
-        let (a, b) = (try Checkpoint(opening: left, anyModel: true), try Checkpoint(opening: right, anyModel: true))
+        let (a, b) = (try Checkpoint(lookingAt: left), try Checkpoint(lookingAt: right))
         var terminal = Terminal()
         let started = ContinuousClock.now
         let comparison = try CheckpointComparison(a, b) { done, total in terminal.update(Terminal.progress(done, total, since: started)) }

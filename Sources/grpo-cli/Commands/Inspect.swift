@@ -9,7 +9,7 @@ import SafeTensors
 struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Show what is in a checkpoint, of any model.")
 
-    @Argument(help: "A checkpoint directory, a .gguf or .safetensors file, or an export of ours.")
+    @Argument(help: "A checkpoint directory, a LoRA adapter's, a .gguf or .safetensors file, or an export of ours.")
     var path: String
 
     @Flag(help: "Read every number: range, mean, standard deviation, NaN, zero rows, bits of information in an exponent.")
@@ -19,7 +19,7 @@ struct Inspect: ParsableCommand {
     var json = false
 
     func run() throws {
-        let checkpoint = try Checkpoint(opening: path, anyModel: true)
+        let checkpoint = try Checkpoint(lookingAt: path)
         for warning in checkpoint.warnings { Terminal.write("warning: \(path): \(warning)\n") }
         let statistics = stats ? try Self.statistics(checkpoint) : [:]
         if json { try printJSON(members(checkpoint, statistics)) } else { try text(checkpoint, statistics) }
@@ -46,6 +46,7 @@ struct Inspect: ParsableCommand {
         let count = checkpoint.tensors.reduce(0) { $0 + $1.count }
         try StandardOutput.line("\(path): \(checkpoint.format.rawValue), \(checkpoint.tensors.count) tensors, \(count) weights")
         if checkpoint.config.object?.members.isEmpty == false { try model(checkpoint) }
+        if LoRAAdapter.isAdapter(path) { try adapter() }
         var storages: [(name: String, tensors: Int, weights: Int)] = []
         for tensor in checkpoint.tensors {
             if let place = storages.firstIndex(where: { $0.name == tensor.storage }) {
@@ -57,10 +58,10 @@ struct Inspect: ParsableCommand {
         }
         for storage in storages { try StandardOutput.line("  \(storage.name): \(storage.tensors) tensors, \(storage.weights) weights") }
         try StandardOutput.line("files: \(checkpoint.companionNames.isEmpty ? "none" : checkpoint.companionNames.joined(separator: ", "))")
-        for tensor in checkpoint.tensors {
-            try StandardOutput.line("  \(tensor.name)  \(tensor.shape.map(String.init).joined(separator: " x "))  \(tensor.storage)")
-            if let found = statistics[tensor.name] { try StandardOutput.line("    \(line(found))") }
+        let tree = TensorTree.lines(checkpoint.tensors) { tensor in
+            ["\(tensor.shape.map(String.init).joined(separator: " x "))  \(tensor.storage)"] + (statistics[tensor.name].map { [line($0)] } ?? [])
         }
+        for line in tree { try StandardOutput.line("  \(line)") }
         if stats { try StandardOutput.line(summary(checkpoint, statistics)) }
     }
 
@@ -74,6 +75,13 @@ struct Inspect: ParsableCommand {
         case .failure(let error):
             try StandardOutput.line("not a model this program runs: \(error)")
         }
+    }
+
+    private func adapter() throws {
+        let adapter = try LoRAAdapter(opening: path), settings = adapter.settings
+        try StandardOutput.line(
+            "LoRA adapter of \(try adapter.basePath): rank \(settings.rank), alpha \(String(format: "%g", settings.alpha))\(settings.isRankStabilized ? ", rsLoRA" : ""), on "
+                + settings.targets.joined(separator: ", "))
     }
 
     private func line(_ found: TensorStatistics) -> String {
@@ -129,5 +137,12 @@ struct Inspect: ParsableCommand {
             ("path", .string(path)), ("format", .string("\(checkpoint.format.rawValue)")), ("config", checkpoint.config),
             ("files", .array(checkpoint.companionNames.map { .string($0) })), ("tensors", .array(tensors)),
         ]
+    }
+}
+
+extension Checkpoint {
+    /// Opens what can be looked at: any model's weights, and an adapter's.
+    convenience init(lookingAt path: String) throws {
+        try self.init(opening: LoRAAdapter.isAdapter(path) ? path + "/adapter_model.safetensors" : path, anyModel: true)
     }
 }

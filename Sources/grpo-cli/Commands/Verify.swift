@@ -8,14 +8,14 @@ struct Verify: ParsableCommand {
         discussion: "Headers, sizes and checksums are checked, and every number: a tensor with NaN or infinity makes the exit code 1, as damage does."
     )
 
-    @Argument(help: "A checkpoint directory, a .gguf or .safetensors file, or an export of ours.")
+    @Argument(help: "A checkpoint directory, a LoRA adapter's, a .gguf or .safetensors file, or an export of ours.")
     var path: String
 
     @Flag(help: "NaN and infinity are told, but are no reason to fail.")
     var allowNonfinite = false
 
     func run() throws {
-        let checkpoint = try Checkpoint(opening: path, anyModel: true)
+        let checkpoint = try Checkpoint(lookingAt: path)
         for warning in checkpoint.warnings { Terminal.write("warning: \(path): \(warning)\n") }
         var terminal = Terminal()
         let started = ContinuousClock.now
