@@ -127,7 +127,7 @@ import Testing
         var configuration = configuration(.bfloat16, in: directory.path + "/run")
         let first = try trainer(configuration)
         let path = try #require(try first.train { first.state.step >= 3 })
-        #expect(failure { try GRPOTrainer.checkOutput(configuration) }.contains("already holds a run (metrics.jsonl): go on with"))
+        #expect(failure { _ = try RunDirectory.check(configuration) }.contains("already holds a run (metrics.jsonl): go on with"))
         configuration.seed = 43
         #expect(failure { try trainer(configuration).resume(from: path) }.contains("was written with seed: 42, now it is 43"))
         configuration.seed = 42

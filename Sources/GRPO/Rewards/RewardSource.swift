@@ -47,9 +47,9 @@ enum RewardSource {
 }
 
 extension WeightedRewards {
-    /// The functions that a configuration names, with its parameters and weights. Python files are imported here, one process each.
+    /// The functions that a configuration names, with its parameters, and then `others`; and its weights. Python files are imported here, one process each.
     /// - Throws: `ConfigurationError` for an item that is no reward function, `RewardError` for a file or function that cannot be used.
-    public init(_ configuration: GRPOConfiguration) throws {
+    public init(_ configuration: GRPOConfiguration, and others: [any RewardFunction] = []) throws {
         var workers: [String: RewardWorker] = [:]
         func worker(_ target: String, _ make: (String) -> RewardWorker) -> RewardWorker {
             let worker = workers[target] ?? make(target)
@@ -67,7 +67,7 @@ extension WeightedRewards {
                 ExternalReward(function, of: worker(path) { .program($0, timeout: timeout) }, onFailure: policy)
             }
         }
-        try self.init(functions, weights: configuration.rewardWeights)
+        try self.init(functions + others, weights: configuration.rewardWeights)
     }
 }
 

@@ -15,6 +15,8 @@ public final class GRPOTrainer {
     public let plan: BatchPlan
     /// The bytes the run needs at its peak.
     public let memory: MemoryEstimate
+    /// What is trained.
+    public var model: Qwen2Model { policy.model }
 
     let policy: TextModel
     let reference: ReferencePolicy?
@@ -91,9 +93,6 @@ public final class GRPOTrainer {
                 """)
         }
     }
-
-    /// Refuses an `output_dir` that already holds a run which is not to be resumed, as `train()` does, before a model is opened for it.
-    public static func checkOutput(_ configuration: GRPOConfiguration) throws { _ = try RunDirectory.check(configuration) }
 
     /// Goes on where a checkpoint was written, to the same bytes as without a stop; before `train()`.
     /// - Parameter path: a `checkpoint-N` of a run with this configuration; see `GRPOConfiguration.checkpointToResume()`.

@@ -49,44 +49,14 @@ struct Train: ParsableCommand {
             try configuration.validate()
             return try StandardOutput.write(configuration.resolvedYAML)
         }
-        try configuration.validate(
-            requiring: ["model_name_or_path", "output_dir"] + (replay == nil ? ["dataset_name", "reward_funcs"] : []))
         let threads = Qwen2Model.useThreads(threads.count)
-
-        // What can be wrong is found before the gigabytes are read: the directory, the rewards and the dataset, then the batches.
-        if !dryRun { try GRPOTrainer.checkOutput(configuration) }
-        let resumed = dryRun ? nil : try configuration.checkpointToResume()
-        let rewards = replay == nil ? try WeightedRewards(configuration) : nil
-        let selection = try (replay == nil ? PromptDataset(configuration) : nil)?.selected(by: configuration)
-        let dataset = selection?.dataset
-        if let summary = selection?.summary { logger.info("\(summary)") }
-        let heldOut = try PromptDataset(configuration, heldOut: true)
-        if let dataset, let rewards {
-            try rewards.check(dataset)
-            _ = try BatchPlan(configuration, rows: dataset.rows.count)
-        }
-        let policy = try TextModel(training: configuration, trainable: !dryRun)
-        let needsReference = configuration.beta != 0 && !configuration.usesLoRA && !dryRun
-        let reference = needsReference ? try Qwen2Model(Checkpoint(opening: configuration.model ?? ""), computeType: configuration.dtype) : nil
-        let source: RolloutSource
-        if let replay {
-            source = try RolloutSource(configuration, replaying: replay, policy: policy)
-        } else if let dataset, let rewards {
-            source = try RolloutSource(configuration, dataset: dataset, rewards: rewards, policy: policy)
-        } else {
-            throw ConfigurationError(message: "dataset_name and reward_funcs are needed unless --replay is given")
-        }
-        let evaluation = try heldOut.map { heldOut in
-            try EvaluationSet(configuration, dataset: heldOut, rewards: rewards ?? WeightedRewards(configuration), policy: policy)
-        }
-        if dryRun { return try estimate(configuration, source, policy.model) }
+        if dryRun { return try estimate(configuration) }
+        let resumed = try configuration.checkpointToResume()
         let display = TrainingDisplay(completions: configuration.logCompletions ? configuration.completionsToPrint ?? .max : 0)
-        let trainer = try GRPOTrainer(configuration, policy: policy, reference: reference, source: source, evaluation: evaluation, logger: logger) {
-            display.show($0)
-        }
+        let trainer = try GRPOTrainer(configuration, recording: replay, logger: logger) { display.show($0) }
         display.totalSteps = trainer.plan.totalSteps
         Terminal.write(trainer.plan.description + "\n")
-        Terminal.write(describe(policy.model, configuration, threads) + "\n" + describe(trainer.memory) + "\n")
+        Terminal.write(describe(trainer.model, configuration, threads) + "\n" + describe(trainer.memory) + "\n")
         if let checkpoint = resumed {
             try trainer.resume(from: checkpoint)
             Terminal.write("Going on from \(checkpoint).\n")
@@ -119,7 +89,12 @@ struct Train: ParsableCommand {
     }
 
     /// What `--dry-run` prints: the batch plan, memory, time, and what the trainer would warn about.
-    private func estimate(_ configuration: GRPOConfiguration, _ source: RolloutSource, _ model: Qwen2Model) throws {
+    private func estimate(_ configuration: GRPOConfiguration) throws {
+        let data = try TrainingData(configuration, recording: replay)
+        if let selection = data.selection { try StandardOutput.line(selection) }
+        let policy = try TextModel(training: configuration, trainable: false)
+        let source = try data.source(policy), model = policy.model
+        _ = try data.evaluation(policy)
         try StandardOutput.line(source.plan.description)
         let memory = MemoryEstimate(configuration, source.plan, model: model, promptTokens: source.longestPrompt)
         try StandardOutput.line(describe(memory) + " This machine has \(Terminal.bytes(MemoryEstimate.physical)).")
