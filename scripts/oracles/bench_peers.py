@@ -108,7 +108,8 @@ def transformers(model, dtype, measure, sequences):
 
 
 def trl(model, mode, prompts, prompt_tokens):
-    """Seconds of the second GRPO step in TRL; the first one warms up."""
+    """Seconds of the last GRPO step in TRL: the second one of one prompt, of several, which take minutes, the first. A micro-batch is one prompt's completions:
+    more at once do not fit 24 GB."""
     import os
     os.environ["HF_HUB_OFFLINE"] = "1"
     from datasets import Dataset
@@ -125,13 +126,15 @@ def trl(model, mode, prompts, prompt_tokens):
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     text = "The quick brown fox jumps over the lazy dog while the old river carries its boats slowly towards the sea. " * 40
-    prompt = tokenizer.decode(tokenizer(text)["input_ids"][:prompt_tokens])
+    ids = tokenizer(text)["input_ids"]
+    chats = [tokenizer.decode(ids[i:i + prompt_tokens]) for i in range(prompts)]  # they do not begin alike
+    steps = 2 if prompts == 1 else 1
     with tempfile.TemporaryDirectory() as output:
-        arguments = GRPOConfig(output_dir=output, use_cpu=True, max_steps=2, bf16=mode != "fp32", gradient_checkpointing=False, report_to=[],
-                               save_strategy="no", disable_tqdm=True, per_device_train_batch_size=8 * prompts, num_generations=8,
+        arguments = GRPOConfig(output_dir=output, use_cpu=True, max_steps=steps, bf16=mode != "fp32", gradient_checkpointing=False, report_to=[],
+                               save_strategy="no", disable_tqdm=True, per_device_train_batch_size=8, gradient_accumulation_steps=prompts, num_generations=8,
                                max_completion_length=64, learning_rate=1e-6, generation_kwargs={"min_new_tokens": 64},
                                model_init_kwargs={"dtype": "bfloat16" if mode == "pure-bf16" else "float32"})
-        trainer = GRPOTrainer(model=model, args=arguments, train_dataset=Dataset.from_dict({"prompt": [prompt] * prompts * 2}), callbacks=[Clock()],
+        trainer = GRPOTrainer(model=model, args=arguments, train_dataset=Dataset.from_dict({"prompt": chats * steps}), callbacks=[Clock()],
                               reward_funcs=lambda completions, **_: [float(i % 8) for i in range(len(completions))])
         trainer.train()
     return seconds[-1]
@@ -144,7 +147,7 @@ def peer_turn(arguments, words):
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE if words[0] == "trl" else None)
     except subprocess.TimeoutExpired:
-        return PATIENCE / 2, True  # two steps did not end in this time
+        return PATIENCE / 2, True  # its steps did not end in this time
     if done.returncode != 0:
         sys.exit(f"{' '.join(words)} failed:\n{done.stderr[-3000:]}")
     return (time.perf_counter() - began if words[2] == "start" else float(done.stdout.strip().splitlines()[-1])), False
