@@ -46,60 +46,10 @@ CK_INLINE void merge_planes_body(uint8_t *restrict out, const uint8_t *restrict 
 CK_KERNEL(merge_planes, (uint8_t *restrict out, const uint8_t *restrict high, const uint8_t *restrict rest, size_t count, size_t size),
           (out, high, rest, count, size))
 
-CK_INLINE void subtract_planes_body(uint8_t *restrict planes, const uint8_t *restrict in, const uint8_t *restrict base, size_t count, size_t size) {
-    if (size == 1)
-        for (size_t i = 0; i < count; i++) {
-            uint8_t d = (uint8_t)(in[i] - base[i]);
-            planes[i] = (uint8_t)(d << 1 ^ (d >> 7 ? 0xFF : 0));
-        }
-    else if (size == 2)
-        for (size_t i = 0; i < count; i++) {
-            uint16_t d = (uint16_t)(load16(in + 2 * i) - load16(base + 2 * i));
-            d = (uint16_t)(d << 1 ^ (d >> 15 ? 0xFFFF : 0));
-            planes[i] = (uint8_t)d, planes[count + i] = (uint8_t)(d >> 8);
-        }
-    else
-        for (size_t i = 0; i < count; i++) {
-            uint32_t d = load32(in + 4 * i) - load32(base + 4 * i);
-            d = d << 1 ^ (d >> 31 ? 0xFFFFFFFFu : 0);
-            for (size_t b = 0; b < 4; b++) planes[b * count + i] = (uint8_t)(d >> (8 * b));
-        }
-}
-CK_KERNEL(subtract_planes, (uint8_t *restrict planes, const uint8_t *restrict in, const uint8_t *restrict base, size_t count, size_t size),
-          (planes, in, base, count, size))
-
-CK_INLINE void add_planes_body(uint8_t *restrict out, const uint8_t *restrict planes, const uint8_t *restrict base, size_t count, size_t size) {
-    if (size == 1)
-        for (size_t i = 0; i < count; i++) out[i] = (uint8_t)((planes[i] >> 1 ^ (planes[i] & 1 ? 0xFF : 0)) + base[i]);
-    else if (size == 2)
-        for (size_t i = 0; i < count; i++) {
-            uint16_t d = (uint16_t)(planes[i] | planes[count + i] << 8);
-            d = (uint16_t)(d >> 1 ^ (d & 1 ? 0xFFFF : 0));
-            store16(out + 2 * i, (uint16_t)(load16(base + 2 * i) + d));
-        }
-    else
-        for (size_t i = 0; i < count; i++) {
-            uint32_t d = 0;
-            for (size_t b = 0; b < 4; b++) d |= (uint32_t)planes[b * count + i] << (8 * b);
-            d = d >> 1 ^ (d & 1 ? 0xFFFFFFFFu : 0);
-            store32(out + 4 * i, load32(base + 4 * i) + d);
-        }
-}
-CK_KERNEL(add_planes, (uint8_t *restrict out, const uint8_t *restrict planes, const uint8_t *restrict base, size_t count, size_t size),
-          (out, planes, base, count, size))
-
 void ck_split_planes(uint8_t *high, uint8_t *rest, const uint8_t *in, size_t count, size_t size) {
     CK_CALL(split_planes)(high, rest, in, count, size);
 }
 
 void ck_merge_planes(uint8_t *out, const uint8_t *high, const uint8_t *rest, size_t count, size_t size) {
     CK_CALL(merge_planes)(out, high, rest, count, size);
-}
-
-void ck_subtract_planes(uint8_t *planes, const uint8_t *in, const uint8_t *base, size_t count, size_t size) {
-    CK_CALL(subtract_planes)(planes, in, base, count, size);
-}
-
-void ck_add_planes(uint8_t *out, const uint8_t *planes, const uint8_t *base, size_t count, size_t size) {
-    CK_CALL(add_planes)(out, planes, base, count, size);
 }

@@ -5,7 +5,7 @@ MODEL_DIR is a BF16 checkpoint of the Qwen2 class, WORK a directory for what is 
 
     shards   safetensors in shards, F32, F16: transformers' own file names and index, the same weights
     packed   scripts/unpack.py restores the file; ratio and speed beside ZipNN on one thread
-    delta    a simulated fine-tune at 1e-6 and 1e-5: size, and the same bytes when restored
+    delta    a simulated fine-tune at 1e-6 and 1e-5: size, the same bytes when restored, and its vectors by a decoder in Python
     gguf     every type, three layers and the rest, up to 4096 rows of each: gguf-py's values are ours, ggml's quantiser makes the same blocks where it rounds only, errors beside ggml's where it searches
     llama    llama.cpp gives the same greedy text from our BF16 and Q8_0 files as grpo-cli
     integers transformers with compressed-tensors loads int8 and int4, logits as those of the dequantised model
@@ -13,7 +13,7 @@ MODEL_DIR is a BF16 checkpoint of the Qwen2 class, WORK a directory for what is 
 
 Needs: torch, transformers, safetensors, gguf, numpy, peft, compressed-tensors, zipnn, zstandard, xxhash, llama-cpp-python.
 """
-import ctypes, glob, json, os, shutil, subprocess, sys, time
+import ctypes, glob, json, os, shutil, struct, subprocess, sys, time
 from pathlib import Path
 import numpy as np
 
@@ -88,6 +88,44 @@ def packed():
     print(f"zipnn: {len(small) / len(data):.4f}, {len(data) / best[0] / 1e6:.0f} MB/s, back {len(data) / best[1] / 1e6:.0f} MB/s")
 
 
+def decode_differences(code, base, bits):
+    """The elements of a delta's chunk, as docs/checkpoints.md describes it, bit after bit: slow, and written apart from the program."""
+    top = 1 << bits - 1
+    place = lambda x: x ^ top - 1 if x & top else x  # in the order of all floats; its own inverse
+    out, at = [], 0
+    for first in range(0, len(base), 65536):
+        length = int.from_bytes(code[at:at + 4], "little")
+        stream, at = iter(code[at + 4:at + 4 + length]), at + 4 + length
+        low, high, value, chances = 0, 2**32 - 1, 0, {}
+        for _ in range(4):
+            value = value << 8 | next(stream, 0)
+
+        def coded(context=None):
+            nonlocal low, high, value
+            p, seen = chances.get(context, (32768, 0))
+            middle = low + ((high - low) * min(max(p, 16), 65520) >> 16)
+            bit = value <= middle
+            low, high = (low, middle) if bit else (middle + 1, high)
+            while low >> 24 == high >> 24:
+                low, high, value = low << 8 & 0xFFFFFF00, high << 8 & 0xFFFFFF00 | 255, value << 8 & 0xFFFFFF00 | next(stream, 0)
+            if context:
+                rate = 131072 // (2 * seen + 3)
+                chances[context] = (p + ((65535 - p) * rate >> 16) if bit else p - (p * rate >> 16), min(seen + 1, 255))
+            return int(bit)
+
+        for x in base[first:first + 65536]:
+            e, length = (x & 127 if bits == 8 else x >> bits - 9 & 255), 0
+            while length < bits and coded(("length", e, length)):
+                length += 1
+            size = 1 if length else 0
+            for before in range(length - 1):
+                context = ("low", e, size) if length <= 3 else ("high", e == 0, length, size) if before < 8 else None
+                size = size << 1 | coded(context)
+            out.append(place((place(x) + (-size if length and coded() else size)) % (2 * top)))
+    assert at == len(code)
+    return out
+
+
 def delta():
     import torch
     from safetensors.torch import save_file
@@ -102,6 +140,21 @@ def delta():
         back = convert(out, "restored", "--to", "safetensors")
         same(tuned, tensors(back))
         print(f"changed by about {size}: the delta is {100 * ratio:.2f} % of the checkpoint")
+        # Its vectors, one chunk each, by a decoder of our own.
+        file = (out / "model.safetensors").read_bytes()
+        head, = struct.unpack_from("<Q", file)
+        header, data = json.loads(file[8:8 + head]), memoryview(file)[8 + head:]
+        old, new = tensors(model), 0
+        for name in json.loads(header["__metadata__"]["delta"])["tensors"]:
+            if old[name].dim() == 1:
+                before = old[name].view(torch.int16).numpy().view(np.uint16).tolist()
+                blob = data[slice(*header[name]["data_offsets"])]
+                length, = struct.unpack_from("<I", blob, len(blob) - 20)
+                after = struct.unpack(f"<{len(before)}H", blob[:length]) if length == 2 * len(before) else \
+                    decode_differences(blob[:length], before, 16) if length else before
+                assert list(after) == tuned[name].view(torch.int16).numpy().view(np.uint16).tolist(), name
+                new += after != before
+        print(f"    {new} vectors of it decoded in Python")
 
 
 def ggml():

@@ -5,6 +5,7 @@
 #include "ck_attention.h"
 #include "ck_blocks.h"
 #include "ck_convert.h"
+#include "ck_differences.h"
 #include "ck_dropout.h"
 #include "ck_groups.h"
 #include "ck_isa.h"

@@ -10,11 +10,6 @@
 void ck_split_planes(uint8_t *_Nonnull high, uint8_t *_Nonnull rest, const uint8_t *_Nonnull in, size_t count, size_t size);
 void ck_merge_planes(uint8_t *_Nonnull out, const uint8_t *_Nonnull high, const uint8_t *_Nonnull rest, size_t count, size_t size);
 
-// Elements of `size` bytes less those of a base, as integers; the difference d is stored as 2 d if it is not negative, else as -2 d - 1, so that small
-// ones of either sign have zeros above. Byte b of element i goes to planes[b * count + i]. ck_add_planes gives the elements back.
-void ck_subtract_planes(uint8_t *_Nonnull planes, const uint8_t *_Nonnull in, const uint8_t *_Nonnull base, size_t count, size_t size);
-void ck_add_planes(uint8_t *_Nonnull out, const uint8_t *_Nonnull planes, const uint8_t *_Nonnull base, size_t count, size_t size);
-
 // XXH64 with seed 0, as the xxHash specification defines it: a checksum against damage, not against forgery.
 uint64_t ck_hash(const void *_Nonnull bytes, size_t count);
 

@@ -1,5 +1,4 @@
 internal import CKernels
-internal import CZstd
 internal import SafeTensors
 
 #if canImport(Glibc)
@@ -14,30 +13,28 @@ internal import SafeTensors
 final class DeltaEncoder: ChunkEncoder {
     private let base: Checkpoint
     private let name: String
-    private let compressor: Compressor
     /// Bytes of an element.
     private let size: Int
-    private let original, planes: UnsafeMutableRawBufferPointer
+    private let original, coded: UnsafeMutableRawBufferPointer
     private var done = 0
 
     /// The most bytes that a blob of that tensor takes.
     static func bound(_ count: Int, _ type: SafeTensorsType) -> Int {
-        BlobEntries.chunkCount(count) * (Compressor.bound(BlobEntries.chunk * type.bitCount / 8) + DeltaLayout.tableEntry)
+        count * (type.bitCount / 8) + BlobEntries.chunkCount(count) * DeltaLayout.tableEntry
     }
 
-    init(_ name: String, _ type: SafeTensorsType, base: Checkpoint, path: String) throws(CheckpointError) {
+    init(_ name: String, _ type: SafeTensorsType, base: Checkpoint) {
         size = type.bitCount / 8
         let most = BlobEntries.chunk * size
-        compressor = try Compressor([(ZSTD_c_compressionLevel, 3)], most: most, path: path)
         self.name = name
         self.base = base
         original = .allocate(byteCount: most, alignment: 64)
-        planes = .allocate(byteCount: most, alignment: 64)
+        coded = .allocate(byteCount: most, alignment: 64)
     }
 
     deinit {
         original.deallocate()
-        planes.deallocate()
+        coded.deallocate()
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, to file: SafeTensorsWriter) throws(CheckpointError) -> [UInt8] {
@@ -45,16 +42,16 @@ final class DeltaEncoder: ChunkEncoder {
         let old = UnsafeMutableRawBufferPointer(rebasing: original[..<bytes.count])
         try base.readStored(name, elements: done..<done + count, into: old)
         done += count
-        guard let new = bytes.baseAddress, let old = old.baseAddress, let out = planes.baseAddress else { return [] }
+        guard let new = bytes.baseAddress, let old = old.baseAddress, let out = coded.baseAddress else { return [] }
         let hash = ck_hash(new, bytes.count), baseHash = ck_hash(old, bytes.count)
         var length = 0
         if memcmp(new, old, bytes.count) != 0 {
-            ck_subtract_planes(
+            length = ck_code_differences(
                 out.assumingMemoryBound(to: UInt8.self), new.assumingMemoryBound(to: UInt8.self), old.assumingMemoryBound(to: UInt8.self), count, size
             )
-            let frame = try compressor.compress(UnsafeRawBufferPointer(rebasing: planes[..<bytes.count]))
-            try CheckpointError.wrapping { () throws(SafeTensorsError) in try file.append(frame) }
-            length = frame.count
+            let part = length > 0 ? UnsafeRawBufferPointer(rebasing: coded[..<length]) : bytes
+            length = part.count
+            try CheckpointError.wrapping { () throws(SafeTensorsError) in try file.append(part) }
         }
         var entry: [UInt8] = []
         entry.append(littleEndian: UInt32(length))

@@ -6,12 +6,13 @@ internal import SafeTensors
 /// `__metadata__["delta"]` is a `BlobEntries` object with one more member, `base`: `{"path": where it was, seen from the delta, "xxh64": its
 /// fingerprint}`. A blob is
 ///
-///     the chunks, each: nothing if no element differs, else a zstd frame of the planes of the differences (`ck_subtract_planes`)
-///     the table, for each chunk: UInt32 bytes of its frame, UInt64 XXH64 of its elements, UInt64 XXH64 of the base's; little-endian
+///     the chunks, each: nothing if no element differs, else the coded differences (`ck_code_differences`), or, were that not less, the elements
+///     the table, for each chunk: UInt32 bytes of it, UInt64 XXH64 of its elements, UInt64 XXH64 of the base's; little-endian
 ///
 /// A tensor that the base has not, or has in another shape or type, is packed, or stored as it is.
 struct DeltaLayout {
     private static let key = "delta"
+    private static let version = 2
     /// Checksums of a chunk in the table at the end of a blob.
     static let checksums = 2
     /// Bytes of a chunk in that table.
@@ -30,13 +31,13 @@ struct DeltaLayout {
     /// The layout as `__metadata__` carries it; `path` leads from the delta to the base.
     static func metadata(_ entries: BlobEntries, basePath: String, fingerprint: UInt64) -> (key: String, value: String) {
         let base: JSONValue = ["path": .string(basePath), "xxh64": .string(Checkpoint.hexadecimal(fingerprint))]
-        return (key, JSONValue.object(JSONObject(entries.members + [("base", base)])).serialized())
+        return (key, JSONValue.object(JSONObject(entries.members(version: version) + [("base", base)])).serialized())
     }
 
     /// The layout of a file; nil if it holds no differences. `given` stands for the base that the file names.
     init?(metadataOf file: SafeTensorsFile, base given: Checkpoint?) throws(CheckpointError) {
         guard let layout = try BlobEntries.layout(Self.key, of: file) else { return nil }
-        entries = try BlobEntries(layout, key: Self.key, of: file, chunkBytes: Self.tableEntry) { _ in 0 }
+        entries = try BlobEntries(layout, key: Self.key, version: Self.version, of: file, chunkBytes: Self.tableEntry) { _ in 0 }
         guard let path = layout["base"]?["path"]?.string, let fingerprint = layout["base"]?["xxh64"]?.string else {
             throw CheckpointError(path: file.path, message: "__metadata__, delta: base has no path or no xxh64")
         }

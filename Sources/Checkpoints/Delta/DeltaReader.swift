@@ -30,13 +30,14 @@ final class DeltaReader: BlobReader {
         if chunk.frame.isEmpty {
             buffer.copyMemory(from: UnsafeRawBufferPointer(original))
         } else {
-            let planes = UnsafeMutableRawBufferPointer.allocate(byteCount: buffer.count, alignment: 64)
-            defer { planes.deallocate() }
-            try blob.withCopy(of: chunk.frame) { frame throws(CheckpointError) in try blob.inflate(frame, chunk: index, into: planes) }
-            guard let planes = planes.baseAddress else { return }
-            ck_add_planes(
-                out.assumingMemoryBound(to: UInt8.self), planes.assumingMemoryBound(to: UInt8.self), start.assumingMemoryBound(to: UInt8.self), count,
-                size)
+            try blob.withCopy(of: chunk.frame) { bytes throws(CheckpointError) in
+                if bytes.count == buffer.count { return buffer.copyMemory(from: bytes) }
+                guard let coded = bytes.baseAddress,
+                    ck_decode_differences(
+                        out.assumingMemoryBound(to: UInt8.self), coded.assumingMemoryBound(to: UInt8.self), bytes.count,
+                        start.assumingMemoryBound(to: UInt8.self), count, size) != 0
+                else { throw blob.failure("chunk \(index) is damaged: its parts do not fill its \(bytes.count) bytes") }
+            }
         }
         guard ck_hash(out, buffer.count) == chunk.checksums[0] else { throw blob.failure("chunk \(index) is damaged: its checksum differs") }
     }

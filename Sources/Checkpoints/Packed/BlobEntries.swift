@@ -1,7 +1,7 @@
 internal import JSON
 internal import SafeTensors
 
-/// The tensors that a layout of ours keeps in blobs, as `__metadata__` lists them: `{"version": 1, "chunk": 262144, "tensors": {NAME: {"dtype": "BF16",
+/// The tensors that a layout of ours keeps in blobs, as `__metadata__` lists them: `{"version": ..., "chunk": 262144, "tensors": {NAME: {"dtype": "BF16",
 /// "shape": [...]}}}`. A blob is a vector of `U8` under the tensor's name.
 struct BlobEntries {
     /// What a blob stands for.
@@ -15,7 +15,6 @@ struct BlobEntries {
         }
     }
 
-    static let version = 1
     /// Elements of a chunk; the last chunk of a tensor holds the rest.
     static let chunk = 262_144
 
@@ -50,11 +49,11 @@ struct BlobEntries {
     }
 
     /// The members of the layout's JSON object.
-    var members: [(key: String, value: JSONValue)] {
+    func members(version: Int) -> [(key: String, value: JSONValue)] {
         let tensors = entries.map { entry -> (key: String, value: JSONValue) in
             (entry.name, ["dtype": .string(entry.type.rawValue), "shape": .array(entry.shape.map { .integer(Int64($0)) })])
         }
-        return [("version", .integer(Int64(Self.version))), ("chunk", .integer(Int64(Self.chunk))), ("tensors", .object(JSONObject(tensors)))]
+        return [("version", .integer(Int64(version))), ("chunk", .integer(Int64(Self.chunk))), ("tensors", .object(JSONObject(tensors)))]
     }
 
     /// The JSON object under a key of `__metadata__`; nil if the file has no such key.
@@ -69,13 +68,13 @@ struct BlobEntries {
 
     /// Reads and checks a layout. A blob takes at least `chunkBytes` a chunk and `rawBytes` an element, which bounds the shapes.
     init(
-        _ layout: JSONValue, key: String, of file: SafeTensorsFile, chunkBytes: Int, rawBytes: (SafeTensorsType) -> Int
+        _ layout: JSONValue, key: String, version: Int, of file: SafeTensorsFile, chunkBytes: Int, rawBytes: (SafeTensorsType) -> Int
     ) throws(CheckpointError) {
         func failure(_ message: String, tensor: String? = nil) -> CheckpointError {
             CheckpointError(path: file.path, tensor: tensor, message: "__metadata__, \(key): \(message)")
         }
-        guard layout["version"]?.int == Self.version else {
-            throw failure("version \(layout["version"]?.serialized() ?? "missing"), expected \(Self.version); a newer program may read it")
+        guard layout["version"]?.int == version else {
+            throw failure("version \(layout["version"]?.serialized() ?? "missing"), expected \(version): another version of this program reads it")
         }
         guard layout["chunk"]?.int == Self.chunk else { throw failure("chunk \(layout["chunk"]?.serialized() ?? "missing"), expected \(Self.chunk)") }
         guard let members = layout["tensors"]?.object?.members else { throw failure("tensors is missing or not an object") }

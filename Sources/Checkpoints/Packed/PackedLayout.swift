@@ -14,6 +14,7 @@ internal import SafeTensors
 /// latter are stored.
 struct PackedLayout {
     private static let key = "packed"
+    private static let version = 1
     /// Checksums of a chunk in the table at the end of a blob.
     static let checksums = 1
     /// Bytes of a chunk in that table.
@@ -27,11 +28,11 @@ struct PackedLayout {
     func entry(of name: String) -> BlobEntries.Entry? { entries.entry(of: name) }
 
     /// The layout as `__metadata__` carries it.
-    var metadata: (key: String, value: String) { (Self.key, JSONValue.object(JSONObject(entries.members)).serialized()) }
+    var metadata: (key: String, value: String) { (Self.key, JSONValue.object(JSONObject(entries.members(version: Self.version))).serialized()) }
 
     /// The layout of a file; nil if the file is not packed.
     init?(metadataOf file: SafeTensorsFile) throws(CheckpointError) {
         guard let layout = try BlobEntries.layout(Self.key, of: file) else { return nil }
-        entries = try BlobEntries(layout, key: Self.key, of: file, chunkBytes: Self.tableEntry) { $0.bitCount / 8 - 1 }
+        entries = try BlobEntries(layout, key: Self.key, version: Self.version, of: file, chunkBytes: Self.tableEntry) { $0.bitCount / 8 - 1 }
     }
 }

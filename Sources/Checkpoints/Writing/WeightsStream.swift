@@ -35,7 +35,7 @@ struct WeightsStream<Provider: TensorProvider> {
             case .packed(let type):
                 try write(item, type, by: PackedEncoder(type, path: path), to: file, progress)
             case .delta(let type, let base):
-                try write(item, type, by: DeltaEncoder(item.source.name, type, base: base, path: path), to: file, progress)
+                try write(item, type, by: DeltaEncoder(item.source.name, type, base: base), to: file, progress)
             case .integers(let part, let bits, let group, let importance):
                 let encoder = IntegerEncoder(item.source, part, bits: bits, group: group, importance: importance, path: path)
                 if part == .shape {
