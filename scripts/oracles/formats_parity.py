@@ -7,7 +7,8 @@ MODEL_DIR is a BF16 checkpoint of the Qwen2 class, WORK a directory for what is 
     packed   scripts/unpack.py restores the file; ratio and speed beside ZipNN on one thread
     delta    a simulated fine-tune at 1e-6 and 1e-5: size, the same bytes when restored, and its vectors by a decoder in Python
     gguf     every type, three layers and the rest, up to 4096 rows of each: gguf-py's values are ours, ggml's quantiser makes the same blocks where it rounds only, errors beside ggml's where it searches
-    llama    llama.cpp gives the same greedy text from our BF16 and Q8_0 files as grpo-cli
+    llama    llama.cpp gives the same greedy text from our BF16 file as grpo-cli, and from our Q8_0 file with its weights in FP32; what 8-bit activations change
+    mixes    a random model whose rows K types divide: every type and mix opens in llama.cpp and, its weights in FP32, goes on as here; what MODEL_DIR cannot have is refused
     integers transformers with compressed-tensors loads int8 and int4, logits as those of the dequantised model
     peft     a LoRA adapter merged as PEFT merges it
 
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 cli, model, work = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-steps = sys.argv[4:] or ["shards", "packed", "delta", "gguf", "llama", "integers", "peft"]
+steps = sys.argv[4:] or ["shards", "packed", "delta", "gguf", "llama", "mixes", "integers", "peft"]
 work.mkdir(parents=True, exist_ok=True)
 
 
@@ -206,27 +207,105 @@ PROMPTS = ["The capital of France is", "def fibonacci(n):\n", "Once upon a time"
            "Water boils at", "Dear Sir or Madam,"]
 
 
+def continuations(file, dtype):
+    """What grpo-cli makes of each prompt, greedily: 64 tokens' text, and the prompt's ids."""
+    rows = work / "prompts.jsonl"
+    rows.write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in PROMPTS))
+    lines = subprocess.run([cli, "generate", str(file), "--input", str(rows), "--raw", "--max-new-tokens", "64", "--dtype", dtype, "--json"],
+                           capture_output=True, text=True, check=True).stdout.splitlines()
+    return [json.loads(line) for line in lines]
+
+
+class Llama:
+    """llama.cpp with a model; the cache in FP32, so that the weights' type is all that is not exact."""
+    def __init__(self, file):
+        import llama_cpp
+        self.model = llama_cpp.Llama(str(file), n_ctx=512, verbose=False, n_threads=1, n_threads_batch=1, type_k=0, type_v=0, logits_all=True)
+
+    def greedy(self, ids):
+        """Up to 64 more ids."""
+        self.model.reset()
+        found, more = [], list(ids)
+        for _ in range(64):
+            self.model.eval(more)
+            best = int(self.model.scores[self.model.n_tokens - 1].argmax())
+            if best == self.model.token_eos():
+                break
+            found.append(best)
+            more = [best]
+        return found
+
+    def logits(self, ids):
+        self.model.reset()
+        self.model.eval(ids)
+        return np.array(self.model.scores[self.model.n_tokens - 1])
+
+
+def beside(title, theirs, ours, exact=None):
+    """Counts equal texts. Where one parts: how far apart llama.cpp has the two tokens there, and its logits from those of `exact`."""
+    equal = 0
+    for prompt, mine in zip(PROMPTS, ours, strict=True):
+        ids = theirs.model.tokenize(prompt.encode(), add_bos=False)
+        assert ids == mine["prompt_ids"], f"{prompt!r}: other tokens"
+        end = theirs.model.token_eos()
+        found, expected = theirs.greedy(ids) + [end], [id for id in mine["ids"] if id != end] + [end]
+        at = next((i for i, (a, b) in enumerate(zip(found, expected)) if a != b), None)
+        equal += at is None
+        if at is not None:
+            logits = theirs.logits(ids + found[:at])
+            off = f", its logits {np.sqrt(((logits - exact.logits(ids + found[:at])) ** 2).mean()):.3f} off (root mean square)" if exact else ""
+            print(f"    {prompt!r}: parts at token {at}, where llama.cpp has the two {logits[found[at]] - logits[expected[at]]:.4f} apart{off}")
+    print(f"{title}: {equal} of {len(PROMPTS)} greedy texts of 64 tokens are the same", flush=True)
+
+
 def llama():
-    import llama_cpp
     for kind in ("bf16", "q8_0"):
         file = work / f"{kind}.gguf"
         if not file.exists():
             convert(model, file.name, "--to", "gguf", "--quantize", kind)
-        theirs = llama_cpp.Llama(str(file), n_ctx=512, verbose=False, n_threads=2)
-        ours_type = {"bf16": "float32", "q8_0": "int8"}[kind]
-        equal = 0
-        rows = work / "prompts.jsonl"
-        rows.write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in PROMPTS))
-        lines = subprocess.run([cli, "generate", str(file), "--input", str(rows), "--raw", "--max-new-tokens", "64", "--dtype", ours_type, "--json"],
-                               capture_output=True, text=True, check=True).stdout.splitlines()
-        for prompt, ours in zip(PROMPTS, map(json.loads, lines), strict=True):
-            ids = theirs.tokenize(prompt.encode(), add_bos=False)
-            assert ids == ours["prompt_ids"], f"{prompt!r}: other tokens"
-            text = theirs.create_completion(ids, max_tokens=64, temperature=0)["choices"][0]["text"]
-            equal += text == ours["text"]
-            if text != ours["text"]:
-                print(f"    {prompt!r}: llama.cpp {text[:60]!r}, ours {ours['text'][:60]!r}")
-        print(f"llama.cpp, {kind}: {equal} of {len(PROMPTS)} greedy texts of 64 tokens are the same", flush=True)
+        ours = continuations(file, "float32")
+        if kind == "bf16":
+            beside("llama.cpp, bf16", Llama(file), ours)
+            continue
+        # llama.cpp rounds what it multiplies by Q8_0 weights to 8 bits as well, a scale for each 32 numbers. With the same weights in FP32 it does not.
+        exact = Llama(convert(file, f"{kind}-f32.gguf", "--to", "gguf", "--quantize", "f32"))
+        beside(f"llama.cpp, {kind} read up to f32", exact, ours)
+        beside(f"llama.cpp, {kind}", Llama(file), ours, exact)
+        beside(f"llama.cpp, {kind}, grpo-cli --dtype int8", Llama(file), continuations(file, "int8"), exact)
+
+
+def mixes():
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+    torch.manual_seed(1)
+    config = AutoConfig.from_pretrained(model)
+    config.update(dict(hidden_size=256, intermediate_size=512, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, layer_types=None,
+                       max_window_layers=3))
+    random = AutoModelForCausalLM.from_config(type(config)(**{k: v for k, v in config.to_dict().items() if k != "layer_types"})).float()
+    with torch.no_grad():
+        for name, p in random.named_parameters():
+            p.copy_(1 + 0.2 * torch.randn_like(p) if name.endswith("norm.weight") else torch.randn_like(p) * (0.3 if p.dim() == 1 or "embed" in name else 1.5 / p.shape[-1] ** 0.5))
+    wide = work / "wide"
+    random.save_pretrained(wide)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(model / name, wide)
+    for kind in ("q4_k_m", "q4_k_s", "q5_k_m", "q5_k_s", "q6_k", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"):
+        file = convert(wide, f"wide-{kind}.gguf", "--to", "gguf", "--quantize", kind)
+        exact = Llama(convert(file, "wide-f32.gguf", "--to", "gguf", "--quantize", "f32"))
+        ours = continuations(file, "float32")
+        beside(f"llama.cpp, {kind} read up to f32", exact, ours)
+        # As it is, llama.cpp rounds what it multiplies these weights by to 8 bits: texts of a random model part at once, logits stay near.
+        theirs, off = Llama(file), []
+        for mine in ours:
+            there, here = theirs.logits(mine["prompt_ids"]), exact.logits(mine["prompt_ids"])
+            off.append(np.sqrt(((there - here) ** 2).mean()) / here.std())
+        print(f"llama.cpp, {kind}: logits off by {np.mean(off):.4f} of their deviation, at most {max(off):.4f}", flush=True)
+    for kind in ("q4_k_m", "q5_k_m", "q6_k"):
+        refused = subprocess.run([cli, "convert", str(model), str(work / "refused.gguf"), "--to", "gguf", "--quantize", kind], capture_output=True, text=True)
+        assert refused.returncode and "--allow-fallback" in refused.stderr and not (work / "refused.gguf").exists(), refused.stderr
+        plan = subprocess.run([cli, "convert", str(model), str(work / "refused.gguf"), "--to", "gguf", "--quantize", kind, "--dry-run"],
+                              capture_output=True, text=True, check=True).stdout
+        print(f"{kind} of {model.name}: refused, {sum(' instead of ' in line for line in plan.splitlines())} substitutions printed")
 
 
 def integers():
