@@ -92,7 +92,9 @@ extension BPETokenizer {
     private func encodeNormalized(
         _ piece: Piece, allowSpecial: Bool, into encoder: inout PieceEncoder, noting places: PlaceRecorder?
     ) throws(TokenizerError) {
-        guard addedTokens.hasNormalized else { return try encodeText(piece, into: &encoder, noting: places) }
+        guard piece.text.count > 0 else { return }
+        // As a part of what it was, the text starts where its first character comes from: white space that is stripped is before it.
+        guard addedTokens.hasNormalized else { return try encodeText(piece[0..<piece.text.count], into: &encoder, noting: places) }
         for segment in addedTokens.split(normalized: piece.text, allowSpecial: allowSpecial) where !segment.range.isEmpty {
             let part = piece[segment.range]
             if let id = segment.id {

@@ -18,7 +18,9 @@ extension BPETokenizer {
             var growth = TokenizerFile.Growth()
             let normalizers = try file.normalizers(&growth)
             let components = try file.preTokenizerComponents(&growth)
-            let vocabulary = try file.vocabulary(isByteLevel: components.endsInByteLevel)
+            // Where a piece may stand for nothing, its bytes have to be spelled: see `PreTokenizer.spelled`.
+            let isByteLevel = components.endsInByteLevel && !normalizers.contains(where: \.mayBeginWithNothing)
+            let vocabulary = try file.vocabulary(isByteLevel: isByteLevel)
             let added = AddedTokens(try file.addedTokens(vocabulary: vocabulary, normalizers: normalizers))
             let model = BPEModel(
                 vocabulary: vocabulary, merges: try file.merges(of: vocabulary), ignoresMerges: try file.modelFlag("ignore_merges"),

@@ -25,7 +25,7 @@ public final class BPETokenizer: Sendable {
         self.model = model
         self.postProcessor = postProcessor
         self.decoders = decoders
-        needsAlignments = preTokenizer.needsAlignments
+        needsAlignments = preTokenizer.needsAlignments || (preTokenizer.spellsBytes && normalizers.contains(where: \.mayBeginWithNothing))
         vocabularySize = max(model.vocabulary.count, Int(addedTokens.highestID ?? -1) + 1)
     }
 

@@ -98,6 +98,35 @@ import Testing
         #expect(try tokenizer.encode((runs + runs).joined(separator: "1")) == Array((alone + alone).joined(separator: one)))
     }
 
+    /// A character of several bytes is taken as a whole only where no merge across its start or end comes before it is made; as Hugging Face does.
+    @Test func mergesAcrossTheEndsOfACharacterComeFirst() throws {
+        let tokens = (UInt8.min...UInt8.max).map { ByteAlphabet.spelling(of: [$0]) } + ["©a", "bÃ", "Ã©"].map { Array($0.utf8) }
+        let ids = Dictionary(uniqueKeysWithValues: tokens.enumerated().map { (String(decoding: $1, as: UTF8.self), Int32($0)) })
+        let file: JSONValue = [
+            "pre_tokenizer": ["type": "ByteLevel", "add_prefix_space": false, "use_regex": false],
+            "model": ["vocab": .object(JSONObject(ids.map { ($0, .integer(Int64($1))) })), "merges": [["©", "a"], ["b", "Ã"], ["Ã", "©"]]],
+        ]
+        let tokenizer = try BPETokenizer(json: file, source: "file.json")
+        for (text, expected) in [
+            ("é", ["Ã©"]), ("aéb", ["a", "Ã©", "b"]), ("éé", ["Ã©", "Ã©"]), ("éa", ["Ã", "©a"]), ("bé", ["bÃ", "©"]), ("béa", ["bÃ", "©a"]),
+            ("bbéaa", ["b", "bÃ", "©a", "a"]),
+        ] {
+            #expect(try tokenizer.encode(text) == expected.map { ids[$0] }, "\(text)")
+        }
+    }
+
+    /// With `ignore_merges` a piece that is in the vocabulary is its id, though merges would make others of it.
+    @Test(arguments: [(false, [3, 2, 3, 2, 2, 3, 2, 4]), (true, [5, 3, 2, 2, 3, 2, 4])] as [(Bool, [Int32])])
+    func wholePiecesComeFirstWhereMergesAreIgnored(ignores: Bool, ids: [Int32]) throws {
+        let file: JSONValue = [
+            "pre_tokenizer": ["type": "WhitespaceSplit"],
+            "model": [
+                "vocab": ["a": 0, "b": 1, "c": 2, "ab": 3, "bc": 4, "abc": 5], "merges": [["a", "b"], ["b", "c"]], "ignore_merges": .bool(ignores),
+            ],
+        ]
+        #expect(try BPETokenizer(json: file, source: "file.json").encode("abc abcc ab cbc") == ids)
+    }
+
     @Test func aLastPieceThatVanishesTakesNothing() throws {
         // 64 ids fill what is set aside for them; behind them comes a piece of none.
         let file: JSONValue = ["pre_tokenizer": ["type": "WhitespaceSplit"], "model": ["vocab": ["a": 0], "merges": []]]

@@ -64,6 +64,13 @@ import Testing
         expectRefusal(try opening("model"), "model.embed_tokens.weight", "[289, 64]", "expected [288, 64]")
     }
 
+    @Test(arguments: ["Unigram", "WordPiece", "WordLevel"])
+    func aTokenizerOfAnotherKind(type: String) throws {
+        try workspace.model(editing: "tokenizer.json") { $0.replacing("\"type\": \"BPE\"", with: "\"type\": \"\(type)\"") }
+        expectRefusal(try opening("model"), "model/tokenizer.json", "model.type", "'\(type)' is not supported")
+        expectRefusal(try workspace.run("tokenize", "model", input: "text"), "model/tokenizer.json", "'\(type)' is not supported")
+    }
+
     @Test func brokenJSON() throws {
         try workspace.model(editing: "config.json") { $0.replacing("\"model_type\"", with: "model_type") }
         expectRefusal(try opening("model"), "model/config.json")

@@ -4,8 +4,9 @@
     pip install tokenizers==0.23.3
     scripts/oracles/tokenizer_parity.py MODEL_DIR [TEXT...] [--binary .build/release/grpo-cli]
 
-Compared: edge cases, source code, every Unicode scalar alone and between letters, pairs that normalisation could join, contractions
-with every character, bytes that are not UTF-8, and 200,000 random texts; then decoding of all those ids, of random ids, with and without special tokens.
+Compared: edge cases; 10 MB of source code, of prose in 22 languages, of emoji, control characters and lone combining marks, of bytes that are not UTF-8;
+every Unicode scalar alone and between letters, pairs that normalisation could join, contractions with every character, and 200,000 random texts; then
+decoding of all those ids, of random ids, with and without special tokens.
 Texts travel many to a file with <|endoftext|> between them, a special token on both sides, so one start of the program serves thousands.
 Exit code 1, and the first differences, if anything differs.
 """
@@ -65,7 +66,8 @@ def compare_encoding(what, texts):
     theirs = [e.ids for e in oracle.encode_batch(texts, add_special_tokens=False)]
     mine = split(json.loads(ours(SEPARATOR.join(texts).encode())))
     assert len(mine) == len(theirs), (len(mine), len(theirs))
-    report(f"encode {what}", len(texts), [(t, m, o) for t, m, o in zip(texts, mine, theirs) if m != o])
+    size = sum(len(t.encode()) for t in texts) / 1e6
+    report(f"encode {what}, {size:.2f} MB", len(texts), [(t, m, o) for t, m, o in zip(texts, mine, theirs) if m != o])
     return theirs
 
 
@@ -82,17 +84,34 @@ def compare_decoding(what, ids):
 
 texts = samples.TEXTS
 ids = compare_encoding("edge cases", texts)
-code = [p.read_text(errors="replace") for p in sorted(pathlib.Path(json.__file__).parents[1].rglob("*.py"))[:400]]
-compare_encoding("source code", [c.replace(SEPARATOR, "") for c in code])
+code, size = [], 0
+for path in sorted(pathlib.Path(json.__file__).parents[1].rglob("*.py")):
+    if size < 4e6:
+        code.append(path.read_text(errors="replace").replace(SEPARATOR, ""))
+        size += len(code[-1].encode())
+compare_encoding("source code", code)
+
+
+def parts(text):
+    """A text as a whole, but in parts that are quick to look at where they differ."""
+    return [text[i:i + 20_000] for i in range(0, len(text), 20_000)]
+
+
+for language in samples.PROSE:
+    compare_encoding(f"prose, {language}", parts(samples.prose(language, 200_000, 1)))
+for kind in ["emoji", "control", "marks"]:
+    compare_encoding(kind, parts(samples.oddities(kind, 500_000, 1)))
 for path in arguments.texts:
     content = path.read_bytes().decode(errors="replace").replace(SEPARATOR, "")
     compare_encoding(path.name, [content, *content.splitlines(keepends=True)])
 rng = random.Random(3)
 broken = [bytes(rng.choice([rng.randrange(256), rng.randrange(0x80, 0x100), rng.choice(b"ab \xe4\xf0\x9f\xed\xa0")]) for _ in range(rng.randint(1, 40)))
-          for _ in range(5000)]
+          for _ in range(25_000)]
+broken += [b"".join(rng.choice([t.encode(), t.encode()[:-1], b"\xc3", b"\xe4\xb8"]) for t in samples.random_texts(8, n)) for n in range(1000)]
+broken = [b.replace(SEPARATOR.encode(), b"") for b in broken]
 theirs = [oracle.encode(b.decode(errors="replace"), add_special_tokens=False).ids for b in broken]
 mine = split(json.loads(ours(SEPARATOR.encode().join(broken))))
-report("encode bytes that are not UTF-8", len(broken), [(b, m, o) for b, m, o in zip(broken, mine, theirs) if m != o])
+report(f"encode bytes that are not UTF-8, {sum(map(len, broken)) / 1e6:.2f} MB", len(broken), [(b, m, o) for b, m, o in zip(broken, mine, theirs) if m != o])
 every = [chr(c) for c in samples.scalars()]
 compare_encoding("every scalar alone", every)
 compare_encoding("every scalar between letters", [f"a{c}b" for c in every])

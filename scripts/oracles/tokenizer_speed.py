@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Times the tokenizer beside Hugging Face's, one thread each, in one run: loading, and encoding whole files.
+"""Times the tokenizer beside Hugging Face's, one thread each, in one run: loading, and encoding whole files; and the memory of a process that tokenizes.
 
     pip install tokenizers==0.23.3
     swift build -c release -Xswiftc -enable-testing --build-tests
     scripts/oracles/tokenizer_speed.py MODEL_DIR TEXT...
 
-Medians of seven; exit code 1 if the ids differ.
+Medians of seven; exit code 1 if the ids differ, or .build/release/grpo-cli takes more than 60 MB to tokenize a line.
 """
+import json
 import os
 import pathlib
 import statistics
@@ -30,6 +31,21 @@ def median(work):
     return statistics.median(times), result
 
 
+def peak(command):
+    """The ids that a process makes of a line, and the most memory it had, in MB. A process begins with the peak of the one that starts it: before all else."""
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdin.write(b"Who are you?")
+        process.stdin.close()
+        ids = json.loads(process.stdout.read())
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return ids, usage.ru_maxrss * 1024 / 1e6
+
+
+ids, memory = peak([".build/release/grpo-cli", "tokenize", str(model)])
+theirs = "import sys, tokenizers; print(tokenizers.Tokenizer.from_file(sys.argv[1]).encode(sys.stdin.read()).ids)"
+their_ids, their_memory = peak([sys.executable, "-c", theirs, str(model / "tokenizer.json")])
+print(f"memory: {memory:.1f} MB, Hugging Face in Python {their_memory:.1f} MB")
 command = ["swift", "test", "--skip-build", "-c", "release", "-Xswiftc", "-enable-testing", "--no-parallel", "--filter", "SpeedTests"]
 out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True,
                      env=os.environ | {"GRPO_MODEL": str(model), "GRPO_TOKENIZER_TEXTS": ":".join(texts)}).stdout
@@ -49,4 +65,4 @@ for path in texts:
     failed |= not same
     print(f"{path}: {size / seconds:.1f} MB/s, Hugging Face {size / theirs:.2f} MB/s, {theirs / seconds:.1f} x, {count} ids "
           + ("the same" if same else "DIFFER"))
-sys.exit(failed)
+sys.exit(failed or memory > 60 or ids != their_ids)

@@ -6,6 +6,11 @@ enum Normalizer: Sendable {
     case prepend([UInt8])
     case replace(Pattern, with: [UInt8])
 
+    /// Whether the step may put something before a text that stands for nothing of it.
+    var mayBeginWithNothing: Bool {
+        if case .replace(.expression(let expression), with: let content) = self { !content.isEmpty && expression.mayMatchNothing } else { false }
+    }
+
     /// The normalised text; nil if nothing changes.
     func normalized(_ piece: Piece) throws(TokenizerError) -> AlignedText? {
         switch self {

@@ -9,6 +9,13 @@ final class RegularExpression: @unchecked Sendable {
     private let source: String
     private let location: String
 
+    /// Whether it may match the empty text.
+    var mayMatchNothing: Bool {
+        var may: UInt32 = 1
+        pcre2_pattern_info_8(code, UInt32(PCRE2_INFO_MATCHEMPTY), &may)
+        return may != 0
+    }
+
     /// Why an expression cannot be used.
     struct Refusal: Error { var message: String }
 

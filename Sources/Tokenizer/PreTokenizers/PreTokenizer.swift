@@ -39,6 +39,11 @@ struct PreTokenizer: Sendable {
         steps.contains { if case .metaspace(_, .first) = $0 { true } else { false } }
     }
 
+    /// Whether a step writes bytes in the byte alphabet.
+    var spellsBytes: Bool {
+        steps.contains { if case .spellBytes = $0 { true } else { false } }
+    }
+
     /// The one expression that cuts everything, if that is all there is.
     var onlyRule: PieceScanner.Rule? {
         if steps.count == 1, case .scan(let rule) = steps[0] { rule } else { nil }
@@ -96,7 +101,10 @@ struct PreTokenizer: Sendable {
             // A character's first byte takes its place, the others are put in behind.
             AlignedText.Change(scalar: scalars[Int(byte)], removed: byte & 0xC0 == 0x80 ? 1 : 0)
         }
-        rewriter.replace(0..<piece.text.count, with: changes)
+        // Of a piece that was put in, so that it stands for nothing of the original text, nothing is replaced: the bytes come before it.
+        let isPutIn = piece.alignments.map { $0[0].start == $0[piece.text.count - 1].end } ?? false
+        rewriter.replace(0..<(isPutIn ? 0 : piece.text.count), with: changes)
+        if isPutIn { rewriter.keep(0..<piece.text.count) }
         return rewriter.new
     }
 

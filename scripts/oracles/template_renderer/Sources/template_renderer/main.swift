@@ -1,8 +1,15 @@
-// Reads a JSON object a line and writes one: {"text", "generations"} or {"error"}.
+// Reads a JSON object a line and writes one: {"text", "generations"} or {"error"}, and the "seconds" that it computed.
 // {"template", "variables"} renders plainly, {"template", "messages", "tools", "documents", "add_generation_prompt", "variables"} as a chat.
 import ChatTemplate
+import Glibc
 import JSON
 import Jinja
+
+func computed() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+}
 
 func render(_ row: JSONValue) throws -> (text: String, generations: [Range<Int>]) {
     let text = row["template"]?.string ?? ""
@@ -19,12 +26,16 @@ func render(_ row: JSONValue) throws -> (text: String, generations: [Range<Int>]
 
 while let line = readLine() {
     var answer = JSONObject()
+    var start = 0.0
     do {
-        let rendering = try render(JSONValue.parse(Array(line.utf8), source: "line"))
+        let row = try JSONValue.parse(Array(line.utf8), source: "line")
+        start = computed()
+        let rendering = try render(row)
         answer["text"] = .string(rendering.text)
         answer["generations"] = .array(rendering.generations.map { [.integer(Int64($0.lowerBound)), .integer(Int64($0.upperBound))] })
     } catch {
         answer["error"] = .string("\(error)")
     }
+    answer["seconds"] = .number(computed() - start)
     print(JSONValue.object(answer).serialized())
 }
