@@ -54,6 +54,14 @@ static int usable(const float *x, size_t count) {
     return fine;
 }
 
+// The sum does not depend on the machine: no fused multiply-add.
+#pragma STDC FP_CONTRACT OFF
+static float mean_square(const float *x, size_t count) {
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) sum += (double)x[i] * (double)x[i];
+    return (float)(sum / (double)count);
+}
+
 // The importance of a block's columns; none where no column matters, since then all would fit alike.
 static const float *importance_at(const job *j, size_t first, size_t count) {
     if (!j->importance) return NULL;
@@ -66,13 +74,22 @@ static const float *importance_at(const job *j, size_t first, size_t count) {
 static void quantize_task(void *context, size_t index) {
     job *j = context;
     size_t weights = ck_block_weights(j->type), bytes = ck_block_bytes(j->type), per_task = TASK_WEIGHTS / weights, refused = 0;
+    size_t row = SIZE_MAX;
+    float row_square = 0, weighed[256];  // K types have the largest blocks
     size_t end = (index + 1) * per_task < j->blocks ? (index + 1) * per_task : j->blocks;
     for (size_t block = index * per_task; block < end; block++) {
         const float *x = j->in + block * weights;
         uint8_t *out = j->out + block * bytes;
         int fine = usable(x, weights);
+        const float *w = importance_at(j, block * weights, weights);
+        if (w && block * weights / j->columns != row) {
+            row = block * weights / j->columns;
+            row_square = mean_square(j->in + row * j->columns, j->columns);
+        }
+        // As llama.cpp weighs them: errors of large weights count more, by up to their size.
+        for (size_t i = 0; w && i < weights; i++) weighed[i] = w[i] * __builtin_sqrtf(row_square + x[i] * x[i]);
         if (fine && j->search)
-            j->search(out, x, importance_at(j, block * weights, weights));
+            j->search(out, x, w ? weighed : NULL);
         else if (fine)
             j->round(out, x);
         else

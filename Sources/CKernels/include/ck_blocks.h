@@ -32,8 +32,9 @@ void ck_dequantize(ck_block_type type, float *_Nonnull out, const uint8_t *_Nonn
 // FP32 to blocks, for Q4_0 to Q8_0, IQ4_NL and Q4_K to Q6_K. Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0 are ggml's reference rounding, bit for bit. For the
 // others ggml's own code searches too; here each group takes, of a few scales around the one that spans its range, the one whose least-squares fit
 // leaves the smallest squared error. `importance`, how much an error matters in each of a row's `columns` (a multiple of the block; finite, not
-// negative), weighs the squares; with it Q4_0 to Q5_1 search too. Returns how many blocks hold an infinity or a NaN, or need a scale that FP16 cannot hold; what is written
-// for these is useless. Nothing is written for another type.
+// negative), times the root of the row's mean square plus the weight's (llama.cpp's proportions), weighs the squares; with it Q4_0 to Q5_1 search
+// too. Then `in` begins with a row. Returns how many blocks hold an infinity or a NaN, or need a scale that FP16 cannot hold; what is written for
+// these is useless. Nothing is written for another type.
 size_t ck_quantize(
     ck_block_type type, uint8_t *_Nonnull out, const float *_Nonnull in, size_t blocks, const float *_Nullable importance, size_t columns);
 
