@@ -73,7 +73,7 @@ CK_INLINE softmax row_softmax(const rows *a, size_t row, double *block_sums) {
     return s;
 }
 
-CK_INLINE void tell(const rows *a, size_t row, softmax s, const int32_t *target) {
+CK_INLINE void write_statistics(const rows *a, size_t row, softmax s, const int32_t *target) {
     double log_sum = log(s.sum);
     a->lse[row] = (float)((double)s.top + log_sum);
     if (a->logprob) a->logprob[row] = (float)((double)(a->logits[row * a->n + (size_t)*target] * a->inverse_temperature - s.top) - log_sum);
@@ -81,7 +81,7 @@ CK_INLINE void tell(const rows *a, size_t row, softmax s, const int32_t *target)
 }
 
 CK_INLINE void log_softmax_body(const rows *a, size_t row) {
-    tell(a, row, row_softmax(a, row, NULL), a->targets ? a->targets + row : NULL);
+    write_statistics(a, row, row_softmax(a, row, NULL), a->targets ? a->targets + row : NULL);
 }
 CK_KERNEL(log_softmax, (const rows *a, size_t row), (a, row))
 
@@ -134,7 +134,7 @@ CK_INLINE void sample_body(const rows *a, size_t row) {
         if (p > 0) token = i, before += p;
     }
     a->out[row] = (int32_t)token;
-    tell(a, row, s, a->out + row);
+    write_statistics(a, row, s, a->out + row);
 }
 CK_KERNEL(sample, (const rows *a, size_t row), (a, row))
 

@@ -166,6 +166,20 @@ import Testing
         #expect(try workspace.run("inspect", "packed").output.contains("packed BF16: 26 tensors"))
     }
 
+    /// Names come from a file: numbers at the end of Int, spelled twice, parts beyond any model's, and nothing between dots.
+    @Test func namesThatNoModelHasAreShown() throws {
+        let numbers = ["09223372036854775807", "9223372036854775807", "-9223372036854775808"].flatMap { ["n.\($0).a", "n.\($0).b"] }
+        let names = numbers + ["..", String(repeating: "x.", count: 40) + "y", "q", "q.r"]
+        let tensors = names.enumerated().map { "\"\($1)\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[\($0),\($0 + 1)]}" }
+        let header = "{\(tensors.joined(separator: ","))}"
+        let size = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Array($0) }
+        try workspace.write("odd.safetensors", Data(size + Array(header.utf8) + [UInt8](repeating: 0, count: names.count)))
+        let text = try workspace.run("inspect", "odd.safetensors")
+        #expect(text.status == 0, "\(text.errors)")
+        let ends = ["..", "y", "q", "q.r"].allSatisfy { end in text.outputLines.contains { $0.hasSuffix("\(end)  1  U8") } }
+        #expect(ends && text.outputLines.count { $0.hasSuffix("  a  1  U8") } == 3)
+    }
+
     /// The tiny model as a GGUF file is the same model.
     @Test func ggufIsReadAndConverted() throws {
         try workspace.write("model.gguf", gguf())
