@@ -14,10 +14,12 @@
 enum {
     PANEL = CK_PANEL,
     TILE_ROWS = CK_TILE_ROWS,
-    CHUNK_ROWS = 120,   // rows of x that stay in the L2 cache while panels stream by
-    BLOCK_K = 512,      // columns of x, likewise; so much of a panel stays in the first-level cache while the rows pass it
+    CHUNK_ROWS = 60,    // rows of x that stay in the second-level cache while panels stream by, a multiple of every tile's;
+    MOST_CHUNKS = 4,    // so many times as many where they are short
+    BLOCK_K = 1216,     // columns of x, likewise, at most
     GROUP_PANELS = 64,  // panels a task, at most
-    TURNED_PANELS = 16, // panels that are turned at once, at most, for the second-level cache
+    TURNED_K = 512,     // rows of W that are turned at once, of
+    TURNED_PANELS = 16, // so many panels at most, for the second-level cache
     MOST_PANELS = 8,    // panels a tile, at most
 };
 
@@ -63,8 +65,9 @@ CK_INLINE void tile_scalar(tile t, int rows, int panels) {
     _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++)                                                         \
         _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) store(t.y + (size_t)r * t.ldy + v * (lanes), sum[r][v]);
 
-// The asm keeps the compiler from holding a panel's raw pairs in registers for the odd columns, and from having two panels' x at hand: it would
-// spill sums instead.
+// The second vector's even columns are read two bytes earlier, in place already: a shift would compete with the multiply-adds for their units. The
+// asm keeps the compiler from holding a panel's raw pairs in registers for the odd columns, and from having two panels' x at hand: it would spill
+// sums instead.
 CK_TARGET_AVX2 CK_INLINE void tile_avx2(tile t, int rows, int panels) {
     CK_TILE_BEGIN(__m256, 8, _mm256_loadu_ps)
     const __m256i high = _mm256_set1_epi32((int)0xFFFF0000);
@@ -73,13 +76,14 @@ CK_TARGET_AVX2 CK_INLINE void tile_avx2(tile t, int rows, int panels) {
     for (size_t j = 0; j < t.pairs; j++, w += 2 * PANEL, x += 2 * rows, t.next += t.next_step)
 #pragma clang loop unroll(full)
         for (int p = 0; p < panels; p++) {
-            const __m256i *pairs = (const __m256i *)(const void *)(w + (size_t)p * t.stride);
+            const uint16_t *pairs = w + (size_t)p * t.stride;
             _mm_prefetch(t.next + (size_t)p * t.stride * sizeof(uint16_t), _MM_HINT_T1);
 #pragma clang loop unroll(full)
             for (int odd = 0; odd < 2; odd++) {
-                __m256i first = _mm256_loadu_si256(pairs), second = _mm256_loadu_si256(pairs + 1);
+                __m256i first = _mm256_loadu_si256((const __m256i *)(const void *)pairs);
+                __m256i second = _mm256_loadu_si256((const __m256i *)(const void *)(pairs + PANEL - (odd ? 0 : 1)));
                 __m256 w0 = _mm256_castsi256_ps(odd ? _mm256_and_si256(first, high) : _mm256_slli_epi32(first, 16));
-                __m256 w1 = _mm256_castsi256_ps(odd ? _mm256_and_si256(second, high) : _mm256_slli_epi32(second, 16));
+                __m256 w1 = _mm256_castsi256_ps(_mm256_and_si256(second, high));
 #pragma clang loop unroll(full)
                 for (int r = 0; r < rows; r++) {
                     __m256 value = _mm256_broadcast_ss(x + odd * rows + r);
@@ -245,19 +249,27 @@ static void multiply_tiles(const instruction_set *set, const strip *rows, tile t
 // How many panels the strip takes at once.
 static size_t panels_at_once(const instruction_set *set, const strip *rows) { return set->panels[(rows->rows + rows->tiles - 1) / rows->tiles]; }
 
-// Chunks of rows: as many as CHUNK_ROWS asks for, whole tiles each.
-static size_t chunks_of(size_t m) { return (m + CHUNK_ROWS - 1) / CHUNK_ROWS; }
+// Rows a chunk, at most, of `columns` columns.
+static size_t chunk_rows(size_t columns) {
+    size_t fit = BLOCK_K / (columns < 1 ? 1 : columns);
+    return CHUNK_ROWS * (fit < 1 ? 1 : least(fit, MOST_CHUNKS));
+}
 
-static strip chunk(const instruction_set *set, size_t m, size_t index, void *x) {
-    size_t tiles = (m + set->rows - 1) / set->rows, chunks = chunks_of(m);
+static size_t chunks_of(size_t m, size_t rows) { return (m + rows - 1) / rows; }
+
+// Whole tiles each.
+static strip chunk(const instruction_set *set, size_t m, size_t chunks, size_t index, void *x) {
+    size_t tiles = (m + set->rows - 1) / set->rows;
     size_t row = least(m, tiles * index / chunks * set->rows), end = least(m, tiles * (index + 1) / chunks * set->rows);
     return (strip){row, end - row, (end - row + set->rows - 1) / set->rows, x};
 }
 
-// Panels a task: `each` tasks a thread, so that they end together.
-static size_t group_of(size_t panels, size_t chunks, size_t each, size_t most) {
-    size_t group = panels * chunks / ((size_t)ck_threads() * each);
-    return group < 1 ? 1 : least(group, most);
+// Into how many groups, `most` panels each at most, the panels are cut: `each` tasks a thread or more, and as many for every thread.
+static size_t groups_of(size_t panels, size_t chunks, size_t each, size_t most) {
+    size_t threads = (size_t)ck_threads(), groups = (panels + most - 1) / most, wanted = (each * threads + chunks - 1) / chunks;
+    if (groups < wanted) groups = wanted;
+    while (groups < panels && groups * chunks % threads != 0) groups++;
+    return least(groups, panels);
 }
 
 typedef struct {
@@ -265,7 +277,7 @@ typedef struct {
     size_t ldy;
     ck_left left;
     const uint16_t *packed;
-    size_t m, k, n, group, groups;
+    size_t m, k, n, chunks, groups;
     const float *bias;
     int accumulate;
 } product;
@@ -273,17 +285,19 @@ typedef struct {
 static void product_task(void *context, size_t index) {
     const product *a = context;
     const instruction_set *set = &by_isa[ck_isa()];
-    size_t column = index % a->groups * a->group * PANEL, columns = least(a->group * PANEL, a->n - column), stride = ck_panel_count(a->k);
-    strip rows = chunk(set, a->m, index / a->groups, NULL);
-    size_t block_k = rows.tiles <= 2 ? a->k + a->k % 2 : BLOCK_K, at_once = panels_at_once(set, &rows), step;
+    size_t panels = (a->n + PANEL - 1) / PANEL, group = index % a->groups, stride = ck_panel_count(a->k);
+    size_t column = panels * group / a->groups * PANEL, end = least(panels * (group + 1) / a->groups * PANEL, a->n);
+    strip rows = chunk(set, a->m, a->chunks, index / a->groups, NULL);
+    size_t blocks = rows.tiles <= 2 || a->k == 0 ? 1 : (a->k + BLOCK_K - 1) / BLOCK_K;
+    size_t block_k = round_up((a->k + blocks - 1) / blocks, 2), at_once = panels_at_once(set, &rows), step;
     rows.x = ck_scratch(strip_bytes(rows.rows, least(block_k, a->k)));
     float *y = a->y + rows.row * a->ldy;
     size_t k = 0;
     do {  // also when k is 0: an empty sum
         size_t count = least(block_k, a->k - k);
         take_strip(&rows, set, &a->left, k, count);
-        for (size_t c = column; c < column + columns; c += step * PANEL) {
-            size_t left = column + columns - c;
+        for (size_t c = column; c < end; c += step * PANEL) {
+            size_t left = end - c;
             step = at_once * PANEL <= left ? at_once : 1;
             const uint16_t *w = a->packed + c / PANEL * stride + k * PANEL;
             tile t = {.y = y + c, .ldy = a->ldy, .init = y + c, .ldi = a->ldy, .w = w, .stride = stride, .pairs = (count + 1) / 2};
@@ -295,10 +309,9 @@ static void product_task(void *context, size_t index) {
 
 static void multiply(product a) {
     if (a.m == 0 || a.n == 0) return;
-    size_t panels = (a.n + PANEL - 1) / PANEL;
-    a.group = group_of(panels, chunks_of(a.m), 4, GROUP_PANELS);
-    a.groups = (panels + a.group - 1) / a.group;
-    ck_parallel_for(chunks_of(a.m) * a.groups, product_task, &a);
+    a.chunks = chunks_of(a.m, chunk_rows(a.k));
+    a.groups = groups_of((a.n + PANEL - 1) / PANEL, a.chunks, 4, GROUP_PANELS);
+    ck_parallel_for(a.chunks * a.groups, product_task, &a);
 }
 
 void ck_matmul(
@@ -314,7 +327,7 @@ typedef struct {
     float *dx;
     ck_left left;
     const uint16_t *packed;
-    size_t m, n, k, group;
+    size_t m, n, k, groups;
     int accumulate;
 } product_nn;
 
@@ -322,31 +335,31 @@ typedef struct {
 static void product_nn_task(void *context, size_t index) {
     const product_nn *a = context;
     const instruction_set *set = &by_isa[ck_isa()];
-    size_t column = index * a->group * PANEL, columns = least(a->group * PANEL, a->k - column), panels = (columns + PANEL - 1) / PANEL;
-    size_t bytes = strip_bytes(CHUNK_ROWS, BLOCK_K), size = BLOCK_K * PANEL, step;
+    size_t all = (a->k + PANEL - 1) / PANEL, first = all * index / a->groups, panels = all * (index + 1) / a->groups - first;
+    size_t column = first * PANEL, columns = least(panels * PANEL, a->k - column);
+    size_t bytes = strip_bytes(CHUNK_ROWS, TURNED_K), size = TURNED_K * PANEL, step;
     char *scratch = ck_scratch(bytes + panels * size * sizeof(uint16_t));
     uint16_t *turned = (uint16_t *)(void *)(scratch + bytes);
     size_t n = 0;
     do {
-        size_t count = least(BLOCK_K, a->n - n);
+        size_t count = least(TURNED_K, a->n - n);
         for (size_t p = 0; p < panels; p++) ck_panel_turn(turned + p * size, a->packed, n, count, a->k, column + p * PANEL);
-        for (size_t i = 0; i < chunks_of(a->m); i++) {
-            strip rows = chunk(set, a->m, i, scratch);
+        for (size_t i = 0, chunks = chunks_of(a->m, CHUNK_ROWS); i < chunks; i++) {
+            strip rows = chunk(set, a->m, chunks, i, scratch);
             size_t at_once = panels_at_once(set, &rows);
             take_strip(&rows, set, &a->left, n, count);
             for (size_t c = 0; c < columns; c += step * PANEL) {
                 step = at_once * PANEL <= columns - c ? at_once : 1;
                 float *y = a->dx + rows.row * a->k + column + c;
-                tile t = {.y = y, .ldy = a->k, .init = y, .ldi = a->k, .w = turned + c * BLOCK_K, .stride = size, .pairs = (count + 1) / 2};
+                tile t = {.y = y, .ldy = a->k, .init = y, .ldi = a->k, .w = turned + c * TURNED_K, .stride = size, .pairs = (count + 1) / 2};
                 if (n == 0 && !a->accumulate) t.init = zeros, t.ldi = 0;
                 multiply_tiles(set, &rows, t, step, least(columns - c, step * PANEL));
             }
         }
-    } while ((n += BLOCK_K) < a->n);
+    } while ((n += TURNED_K) < a->n);
 }
 
 void ck_matmul_nn(float *dx, const float *dy, size_t m, const uint16_t *packed, size_t n, size_t k, int accumulate) {
-    size_t panels = (k + PANEL - 1) / PANEL;
-    product_nn a = {dx, {dy, n, CK_F32, 0}, packed, m, n, k, group_of(panels, 1, 2, TURNED_PANELS), accumulate};
-    if (m > 0) ck_parallel_for((panels + a.group - 1) / a.group, product_nn_task, &a);
+    product_nn a = {dx, {dy, n, CK_F32, 0}, packed, m, n, k, groups_of((k + PANEL - 1) / PANEL, 1, 2, TURNED_PANELS), accumulate};
+    if (m > 0) ck_parallel_for(a.groups, product_nn_task, &a);
 }

@@ -37,6 +37,16 @@ struct DecoderRows {
 
     /// Places that a store of these rows alone needs.
     var placeCount: Int { places.reduce(0) { max($0, $1.place + $1.count) } }
+
+    /// Some of the rows, whose own keys and values are stored already.
+    func only(_ kept: [Int]) -> DecoderRows {
+        DecoderRows(tokens: kept.map { tokens[$0] }, positions: kept.map { positions[$0] }, keys: kept.map { keys[$0] })
+    }
+}
+
+/// Moves some of the rows that lie at `x`, in their order, to its beginning.
+func moveToFront(_ kept: [Int], _ x: UnsafeMutableRawPointer, rowBytes: Int) {
+    for (i, row) in kept.enumerated() where i != row { (x + i * rowBytes).copyMemory(from: x + row * rowBytes, byteCount: rowBytes) }
 }
 
 /// Where a layer's keys and values lie: [places][keyValueHeads * headSize] in the compute type.
@@ -85,32 +95,34 @@ extension Qwen2Model {
         ck_rmsnorm(out, CK_F32, x, values.floats, configuration.normEpsilon, count, configuration.headSize)
     }
 
-    /// One decoder layer: x += attention(norm(x)), then x += mlp(norm(x)). A tape keeps what the backward pass needs.
-    func forward(_ index: Int, _ rows: DecoderRows, x: UnsafeMutablePointer<Float>, store: KeyValueStore, tape: ActivationTape? = nil) {
+    /// One decoder layer: x += attention(norm(x)), then x += mlp(norm(x)).
+    /// - Parameters:
+    ///   - tape: keeps what the backward pass needs.
+    ///   - wanted: rows whose output somebody reads, all by default; x then has these alone. Keys and values are stored of all.
+    func forward(
+        _ index: Int, _ rows: DecoderRows, x: UnsafeMutablePointer<Float>, store: KeyValueStore, tape: ActivationTape? = nil, wanted: [Int]? = nil
+    ) {
         let layer = layers[index]
-        let (count, hidden, intermediate) = (rows.count, configuration.hiddenSize, configuration.intermediateSize)
-        let normed = workspace.normed.raw(byteCount: count * hidden * computeType.byteCount)
-        let delta = workspace.delta.floats(count: count * hidden)
-
-        if let tape { tape.record(tape.input, layer: index, x, rows: count) }
+        let (hidden, intermediate) = (configuration.hiddenSize, configuration.intermediateSize)
+        if let tape { tape.record(tape.input, layer: index, x, rows: rows.count) }
         let tape = tape.flatMap { $0.recomputes ? nil : $0 }
-        normalize(x, by: layer.inputLayernorm, rows: count, into: normed)
-        let q = workspace.q.floats(count: count * queryWidth)
-        let k = workspace.k.floats(count: count * keyWidth)
-        let v = workspace.v.floats(count: count * keyWidth)
-        let plainQ = layer.qNorm == nil ? q : workspace.plainQueries.floats(count: count * queryWidth)
-        let plainK = layer.kNorm == nil ? k : workspace.plainKeys.floats(count: count * keyWidth)
-        linear.forward(layer.qProj, bias: layer.qBias, normed, rows: count, into: plainQ)
-        linear.forward(layer.kProj, bias: layer.kBias, normed, rows: count, into: plainK)
-        linear.forward(layer.vProj, bias: layer.vBias, normed, rows: count, into: v)
-        if let norm = layer.qNorm { normalizeHeads(plainQ, by: norm, count: count * configuration.headCount, into: q) }
-        if let norm = layer.kNorm { normalizeHeads(plainK, by: norm, count: count * configuration.keyValueHeadCount, into: k) }
-        rotate(q, heads: configuration.headCount, rows, direction: 1)
-        rotate(k, heads: configuration.keyValueHeadCount, rows, direction: 1)
-        for run in rows.places {
-            put(k + run.row * keyWidth, run.count * keyWidth, into: store.keys, at: run.place * keyWidth)
-            put(v + run.row * keyWidth, run.count * keyWidth, into: store.values, at: run.place * keyWidth)
+        let normed = workspace.normed.raw(byteCount: rows.count * hidden * computeType.byteCount)
+        normalize(x, by: layer.inputLayernorm, rows: rows.count, into: normed)
+        let (plainK, k, v) = storeKeysAndValues(layer, rows, normed, store)
+
+        if let wanted {
+            moveToFront(wanted, x, rowBytes: hidden * 4)
+            moveToFront(wanted, normed, rowBytes: hidden * computeType.byteCount)
         }
+        let rows = wanted.map(rows.only) ?? rows
+        let count = rows.count
+        guard count > 0 else { return }
+        let delta = workspace.delta.floats(count: count * hidden)
+        let q = workspace.q.floats(count: count * queryWidth)
+        let plainQ = layer.qNorm == nil ? q : workspace.plainQueries.floats(count: count * queryWidth)
+        linear.forward(layer.qProj, bias: layer.qBias, normed, rows: count, into: plainQ)
+        if let norm = layer.qNorm { normalizeHeads(plainQ, by: norm, count: count * configuration.headCount, into: q) }
+        rotate(q, heads: configuration.headCount, rows, direction: 1)
         let attended = workspace.attended.raw(byteCount: count * queryWidth * computeType.byteCount)
         ck_attention(
             attended, q, store.keys, store.values, computeType.kernel, rows.keys, count, configuration.headCount, configuration.keyValueHeadCount,
@@ -142,6 +154,24 @@ extension Qwen2Model {
         ck_silu_mul(activated, computeType.kernel, gate, up, count * intermediate)
         linear.forward(layer.downProj, bias: layer.downBias, activated, rows: count, into: delta)
         ck_add(x, delta, count * hidden)
+    }
+
+    /// The rows' keys, before their norm and after rotation, and values, [rows][keyWidth]; the last two also into the store.
+    private func storeKeysAndValues(
+        _ layer: DecoderLayer, _ rows: DecoderRows, _ normed: UnsafeRawPointer, _ store: KeyValueStore
+    ) -> (plainKeys: UnsafeMutablePointer<Float>, keys: UnsafeMutablePointer<Float>, values: UnsafeMutablePointer<Float>) {
+        let k = workspace.k.floats(count: rows.count * keyWidth)
+        let v = workspace.v.floats(count: rows.count * keyWidth)
+        let plainK = layer.kNorm == nil ? k : workspace.plainKeys.floats(count: rows.count * keyWidth)
+        linear.forward(layer.kProj, bias: layer.kBias, normed, rows: rows.count, into: plainK)
+        linear.forward(layer.vProj, bias: layer.vBias, normed, rows: rows.count, into: v)
+        if let norm = layer.kNorm { normalizeHeads(plainK, by: norm, count: rows.count * configuration.keyValueHeadCount, into: k) }
+        rotate(k, heads: configuration.keyValueHeadCount, rows, direction: 1)
+        for run in rows.places {
+            put(k + run.row * keyWidth, run.count * keyWidth, into: store.keys, at: run.place * keyWidth)
+            put(v + run.row * keyWidth, run.count * keyWidth, into: store.values, at: run.place * keyWidth)
+        }
+        return (plainK, k, v)
     }
 
     /// All layers over rows whose keys and values nobody needs afterwards.

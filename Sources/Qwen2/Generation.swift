@@ -181,10 +181,15 @@ extension Qwen2Model {
         let hidden = configuration.hiddenSize
         let x = workspace.residual.floats(count: rows.count * hidden)
         embed(rows.tokens, into: x)
-        for (index, store) in cache.stores.enumerated() { forward(index, rows, x: x, store: store, tape: tape) }
-        tape?.finish(x, rows: rows.count)
+        for (index, store) in cache.stores.enumerated() {
+            // Nobody reads the last layer's other rows, but a tape keeps them.
+            forward(index, rows, x: x, store: store, tape: tape, wanted: tape == nil && index == layers.count - 1 ? wanted : nil)
+        }
+        if let tape {
+            tape.finish(x, rows: rows.count)
+            moveToFront(wanted, x, rowBytes: hidden * 4)
+        }
         guard !wanted.isEmpty else { return workspace.logits.floats(count: 0) }
-        for (i, row) in wanted.enumerated() where i != row { (x + i * hidden).update(from: x + row * hidden, count: hidden) }
         let normed = workspace.normed.raw(byteCount: wanted.count * hidden * computeType.byteCount)
         normalize(x, by: norm, rows: wanted.count, into: normed)
         let logits = workspace.logits.floats(count: wanted.count * configuration.vocabularySize)
