@@ -1,6 +1,7 @@
 """Speed of grpo-cli beside llama.cpp, transformers and TRL, in one run: bench_peers.py MODEL_DIR MODEL.gguf [--rounds N] [--only MEASURE ...]
 
-Both sides take turns, every turn is a process of its own, and what is compared is the median over the rounds. The GGUF file must hold the same weights as
+Both sides take turns, every turn is a process of its own, and what is compared is the median over the rounds; "best, best" is the ratio of each side's
+fastest turn, for machines whose cores are somebody else's at times. The GGUF file must hold the same weights as
 the directory (the demo's does); llama.cpp's own quantiser makes the other types from it, beside it. Run it through scripts/bench-peers.
 """
 import argparse
@@ -153,16 +154,39 @@ def peer_turn(arguments, words):
     return (time.perf_counter() - began if words[2] == "start" else float(done.stdout.strip().splitlines()[-1])), False
 
 
-def our_turn(arguments, options, row):
+def our_turn(arguments, options):
+    """One turn of ours: seconds by (measure, sequences)."""
     began = time.perf_counter()
     if options is None:
         subprocess.run([arguments.cli, "generate", arguments.model, "--prompt", "Hello", "--max-new-tokens", "1", "--threads", str(THREADS)], check=True,
                        capture_output=True)
-        return time.perf_counter() - began, None
+        return {None: time.perf_counter() - began}
     command = [arguments.cli, "bench", arguments.model, "--json", "--repeats", "1", "--threads", str(THREADS), *options]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    found = next(line for line in map(json.loads, lines) if (line["measure"], line["sequences"]) == row)
-    return found["seconds"], found["peak_bytes"]
+    return {(line["measure"], line["sequences"]): line["seconds"] for line in map(json.loads, lines)}
+
+
+def compare(arguments, options, measures):
+    """Lets the measures that one turn of ours answers take turns with their peers and prints a line a peer."""
+    ours, theirs, late = [], {}, set()
+    for _ in range(arguments.rounds):
+        ours.append(our_turn(arguments, options))
+        for name, (_, _, peers) in measures:
+            for label, *words in peers:
+                if (name, label) in late or arguments.peers and not any(part in label for part in arguments.peers):
+                    continue
+                seconds, is_bound = peer_turn(arguments, words)
+                theirs.setdefault((name, label), []).append(seconds)
+                if is_bound:
+                    late.add((name, label))
+    rows = {name: row for name, (_, row, _) in measures}
+    for (name, label), seconds in theirs.items():
+        mine = [turn[rows[name]] for turn in ours]
+        ratios = sorted(their / our for their, our in zip(seconds, mine))
+        more = "> " if (name, label) in late else ""
+        print(f"{name:44}{statistics.median(mine):10.3f}  {label:18}{more + format(statistics.median(seconds), '.3f'):>10}"
+              f"{more + format(statistics.median(ratios), '.2f'):>14}{f'{ratios[0]:.2f} to {ratios[-1]:.2f}':>16}"
+              f"{more + format(min(seconds) / min(mine), '.2f'):>12}", flush=True)
 
 
 def main():
@@ -171,6 +195,7 @@ def main():
     parser.add_argument("gguf")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", help="parts of the measures' names")
+    parser.add_argument("--peers", nargs="+", help="parts of the peers' names")
     parser.add_argument("--cli", default=str(ROOT / ".build/release/grpo-cli"))
     parser.add_argument("--turn", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -183,26 +208,13 @@ def main():
             print(run(arguments.gguf if kind == "llama" else arguments.model, words[0], words[1], int(words[2])))
         return
 
-    print(f"{'':44}{'grpo-cli':>10}  {'peer':18}{'seconds':>10}{'times faster':>14}{'spread':>16}")
-    for name, (options, row, peers) in MEASURES.items():
-        if arguments.only and not any(part in name for part in arguments.only):
-            continue
-        ours, theirs, late = [], {peer[0]: [] for peer in peers}, set()
-        for _ in range(arguments.rounds):
-            seconds, peak = our_turn(arguments, options, row)
-            ours.append(seconds)
-            for label, *words in peers:
-                if label in late:
-                    continue
-                seconds, is_bound = peer_turn(arguments, words)
-                theirs[label].append(seconds)
-                if is_bound:
-                    late.add(label)
-        for label, seconds in theirs.items():
-            ratios = sorted(their / our for their, our in zip(seconds, ours))
-            more = "> " if label in late else ""
-            print(f"{name:44}{statistics.median(ours):10.3f}  {label:18}{more + format(statistics.median(seconds), '.3f'):>10}"
-                  f"{more + format(statistics.median(ratios), '.2f'):>14}{f'{ratios[0]:.2f} to {ratios[-1]:.2f}':>16}", flush=True)
+    print(f"{'':44}{'grpo-cli':>10}  {'peer':18}{'seconds':>10}{'times faster':>14}{'spread':>16}{'best, best':>12}")
+    turns = {}  # measures by what our turn is asked for
+    for name, measure in MEASURES.items():
+        if not arguments.only or any(part in name for part in arguments.only):
+            turns.setdefault(tuple(measure[0] or ()), []).append((name, measure))
+    for measures in turns.values():
+        compare(arguments, measures[0][1][0], measures)
 
 
 main()

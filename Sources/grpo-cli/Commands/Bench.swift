@@ -52,14 +52,17 @@ struct Bench: ParsableCommand {
         }
         if only.contains(where: { !$0.isTraining }) {
             let text = try model.open()
-            if only.contains(.prefill) { try show(prefill(text, limits)) }
-            if only.contains(.decode) { for sequences in [1, 8, 32] { try show(decode(text, sequences, limits)) } }
+            if only.contains(.prefill) { try show(prefill(text), limits) }
+            if only.contains(.decode) { for sequences in [1, 8, 32] { try show(decode(text, sequences), limits) } }
         }
-        if only.contains(.trainStep) { try show(train(.trainStep, prompts: 1, promptTokens: 40, limits)) }
-        if only.contains(.trainStepLong) { try show(train(.trainStepLong, prompts: 4, promptTokens: 300, limits)) }
+        if only.contains(.trainStep) { try show(train(.trainStep, prompts: 1, promptTokens: 40), limits) }
+        if only.contains(.trainStepLong) { try show(train(.trainStepLong, prompts: 4, promptTokens: 300), limits) }
     }
 
-    private func show(_ result: BenchResult) throws {
+    /// Compares with the limits found before all measures or after this one.
+    private func show(_ result: BenchResult, _ before: MachineLimits) throws {
+        var result = result
+        result.limits = before.or(.measured())
         if json { try printJSON(result.json) } else { try StandardOutput.line(result.row) }
     }
 
@@ -75,21 +78,22 @@ struct Bench: ParsableCommand {
             weightBytes: weightBytes)
     }
 
-    private func prefill(_ text: TextModel, _ limits: MachineLimits) throws -> BenchResult {
+    private func prefill(_ text: TextModel) throws -> BenchResult {
         var parameters = SamplingParameters()
         parameters.maxNewTokens = 1
         let request = GenerationRequest(prompt: try prompt(512, text))
         let seconds = timed { _ = text.model.generate([request], parameters) }
         let shape = text.model.configuration
         var result = result(.prefill, sequences: 1, tokens: 512, seconds: seconds, weightBytes: text.model.weightBytes)
-        // The head sees the last token only.
+        // The head, and all of the last layer but its keys and values, see the last token only.
         let head = shape.vocabularySize * shape.hiddenSize
-        let body = shape.parameterCount - head * (shape.tiesEmbeddings ? 1 : 2)
-        result.shareOfPeak = 2 * Double(512 * body + head) / result.median / limits.flops
+        let lastLayer = shape.hiddenSize * (2 * shape.headCount * shape.headSize + 3 * shape.intermediateSize)
+        let body = shape.parameterCount - head * (shape.tiesEmbeddings ? 1 : 2) - lastLayer
+        result.operations = 2 * Double(512 * body + lastLayer + head)
         return result
     }
 
-    private func decode(_ text: TextModel, _ sequences: Int, _ limits: MachineLimits) throws -> BenchResult {
+    private func decode(_ text: TextModel, _ sequences: Int) throws -> BenchResult {
         let steps = 64
         var parameters = SamplingParameters()
         parameters.maxNewTokens = steps + 1
@@ -104,11 +108,11 @@ struct Bench: ParsableCommand {
         }
         var result = result(
             .decode, sequences: sequences, tokens: steps * sequences, seconds: Array(seconds.dropFirst()), weightBytes: text.model.weightBytes)
-        result.shareOfBandwidth = Double(result.weightBytes * steps) / result.median / limits.bandwidth
+        result.weightsRead = steps
         return result
     }
 
-    private func train(_ measure: Measure, prompts: Int, promptTokens: Int, _ limits: MachineLimits) throws -> BenchResult {
+    private func train(_ measure: Measure, prompts: Int, promptTokens: Int) throws -> BenchResult {
         let text = try TextModel(Checkpoint(opening: model.model), computeType: model.dtype, trainable: true)
         text.endTokens = []  // every completion has all its tokens
         var configuration = GRPOConfiguration()
@@ -151,19 +155,33 @@ private struct BenchResult {
     let dtype: String
     let seconds: [Double]
     let weightBytes: Int
-    var shareOfPeak: Double?
-    var shareOfBandwidth: Double?
+    /// Floating-point operations, where arithmetic is what bounds the measure.
+    var operations: Double?
+    /// How often the weights are read, where reading them is.
+    var weightsRead: Int?
+    var limits: MachineLimits?
     var phases: [(name: String, seconds: Double)] = []
 
     var median: Double { seconds.sorted()[seconds.count / 2] }
 
+    private var shareOfPeak: Double? {
+        guard let operations, let limits else { return nil }
+        return operations / median / limits.flops
+    }
+
+    private var shareOfBandwidth: Double? {
+        guard let weightsRead, let limits else { return nil }
+        return Double(weightBytes * weightsRead) / median / limits.bandwidth
+    }
+
     private var spread: Double { ((seconds.max() ?? 0) - (seconds.min() ?? 0)) / median }
 
-    private var peakBytes: Int {
+    /// The process's peak when the measure ended.
+    let peakBytes = {
         var usage = rusage()
         getrusage(0, &usage)  // RUSAGE_SELF, whose type differs between C libraries
         return usage.ru_maxrss * 1024
-    }
+    }()
 
     static let heading =
         column("measure", 16) + column("sequences", -10) + column("tokens", -8) + column("dtype", -10) + column("tokens/s", -10)
