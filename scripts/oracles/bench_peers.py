@@ -173,7 +173,7 @@ def compare(arguments, options, measures):
         ours.append(our_turn(arguments, options))
         for name, (_, _, peers) in measures:
             for label, *words in peers:
-                if (name, label) in late or arguments.peers and not any(part in label for part in arguments.peers):
+                if (name, label) in late:
                     continue
                 seconds, is_bound = peer_turn(arguments, words)
                 theirs.setdefault((name, label), []).append(seconds)
@@ -210,9 +210,10 @@ def main():
 
     print(f"{'':44}{'grpo-cli':>10}  {'peer':18}{'seconds':>10}{'times faster':>14}{'spread':>16}{'best, best':>12}")
     turns = {}  # measures by what our turn is asked for
-    for name, measure in MEASURES.items():
-        if not arguments.only or any(part in name for part in arguments.only):
-            turns.setdefault(tuple(measure[0] or ()), []).append((name, measure))
+    for name, (options, row, peers) in MEASURES.items():
+        peers = [peer for peer in peers if not arguments.peers or any(part in peer[0] for part in arguments.peers)]
+        if peers and (not arguments.only or any(part in name for part in arguments.only)):
+            turns.setdefault(tuple(options or ()), []).append((name, (options, row, peers)))
     for measures in turns.values():
         compare(arguments, measures[0][1][0], measures)
 
