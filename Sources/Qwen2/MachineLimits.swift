@@ -11,7 +11,7 @@ public struct MachineLimits: Sendable {
     public static func measured() -> MachineLimits { MachineLimits(flops: ck_peak_flops(), bandwidth: ck_read_bandwidth()) }
 
     /// The larger of each: a virtual machine's cores are a core's two threads at times.
-    public func or(_ other: MachineLimits) -> MachineLimits {
+    public func larger(or other: MachineLimits) -> MachineLimits {
         MachineLimits(flops: max(flops, other.flops), bandwidth: max(bandwidth, other.bandwidth))
     }
 }

@@ -62,7 +62,7 @@ struct Bench: ParsableCommand {
     /// Compares with the limits found before all measures or after this one.
     private func show(_ result: BenchResult, _ before: MachineLimits) throws {
         var result = result
-        result.limits = before.or(.measured())
+        result.limits = before.larger(or: .measured())
         if json { try printJSON(result.json) } else { try StandardOutput.line(result.row) }
     }
 
