@@ -45,5 +45,11 @@ static const uint16_t *square(uint16_t edge[PANEL * PANEL], const uint16_t *pack
 
 void ck_panel_turn(uint16_t *out, const uint16_t *packed, size_t row, size_t count, size_t k, size_t column) {
     uint16_t edge[PANEL * PANEL];
-    for (size_t r = 0; r < count; r += PANEL) CK_CALL(turn)(out + r * PANEL, square(edge, packed, row + r, k, column));
+    size_t stride = ck_panel_count(k);
+    for (size_t r = 0; r < count; r += PANEL) {
+        // The squares lie far apart: the one after the next is asked for now.
+        const char *ahead = (const char *)(packed + (row + r) / PANEL * stride + 2 * stride + column * PANEL);
+        for (size_t i = 0; i < PANEL * PANEL * sizeof(uint16_t); i += 64) __builtin_prefetch(ahead + i);
+        CK_CALL(turn)(out + r * PANEL, square(edge, packed, row + r, k, column));
+    }
 }

@@ -16,10 +16,10 @@ enum {
     TILE_ROWS = 12,           // rows of x in registers, at most
     CHUNK_ROWS = 60,          // rows of x that stay in the L2 cache while panels stream by,
     CHUNK_BYTES = 256 << 10,  // as long as they are no more bytes than this
-    AHEAD = 2048              // bytes of weights that are asked for before they are used: the prefetcher stops at every panel's end
+    AHEAD = 1024              // bytes of weights that are asked for before they are used: the prefetcher stops at every panel's end
 };
 
-// 32 numbers of a row of x, scale * q each: this and then the integers, in 8 bits or, for the kernels that multiply 16 bits, in 16.
+// 32 numbers of a row of x, scale * q each: this and then the integers, in 8 bits.
 typedef struct {
     float scale, scaled_sum;  // scale * sum of q
     int32_t start;            // what the integer dot starts from
@@ -29,10 +29,9 @@ typedef struct {
 typedef struct {
     int offset;
     int halves;  // the dot's two 16-bit halves start from half of it each
-    int wide;    // 16-bit integers, of every four columns first the even ones, then the odd ones
 } x_form;
 
-CK_INLINE size_t x_bytes(int wide) { return sizeof(x_head) + CK_QUANTIZED_BLOCK * (wide ? sizeof(int16_t) : sizeof(int8_t)); }
+enum { X_BYTES = sizeof(x_head) + CK_QUANTIZED_BLOCK };
 
 // A tile: y[rows][16] from x[rows][blocks] (rows ldx bytes apart) and one panel, starting from one row of init.
 typedef struct {
@@ -48,7 +47,7 @@ typedef struct {
 // MARK: Quantising the rows of x
 
 CK_INLINE void quantize_row_body(char *restrict out, x_form form, const void *restrict in, ck_type type, size_t blocks) {
-    for (size_t b = 0; b < blocks; b++, out += x_bytes(form.wide)) {
+    for (size_t b = 0; b < blocks; b++, out += X_BYTES) {
         float x[CK_QUANTIZED_BLOCK];
         for (size_t i = 0; i < CK_QUANTIZED_BLOCK; i++) x[i] = ck_load(in, type, b * CK_QUANTIZED_BLOCK + i);
         uint32_t largest = 0;  // magnitudes order like their bits, a NaN is the largest
@@ -68,13 +67,9 @@ CK_INLINE void quantize_row_body(char *restrict out, x_form form, const void *re
         head.scaled_sum = head.scale * (float)sum;
         if (form.halves) head.start = (int32_t)((uint32_t)(head.start / 2) << 16 | (uint16_t)(head.start / 2));
         memcpy(out, &head, sizeof head);
-        int16_t wide[CK_QUANTIZED_BLOCK];
-        int8_t narrow[CK_QUANTIZED_BLOCK];
-        for (int i = 0; i < CK_QUANTIZED_BLOCK; i++) narrow[i] = (int8_t)q[i], wide[i] = (int16_t)q[i / 4 * 4 + i % 4 / 2 + i % 2 * 2];
-        if (form.wide)
-            memcpy(out + sizeof head, wide, sizeof wide);
-        else
-            memcpy(out + sizeof head, narrow, sizeof narrow);
+        int8_t bytes[CK_QUANTIZED_BLOCK];
+        for (int i = 0; i < CK_QUANTIZED_BLOCK; i++) bytes[i] = (int8_t)q[i];
+        memcpy(out + sizeof head, bytes, sizeof bytes);
     }
 }
 CK_KERNEL(quantize_row, (char *restrict out, x_form form, const void *restrict in, ck_type type, size_t blocks), (out, form, in, type, blocks))
@@ -90,7 +85,7 @@ CK_INLINE void tile_scalar(tile t, int rows, ck_quantized_type type) {
             float y = t.init[o];
             const uint8_t *w = t.w;
             const char *x = t.x + (size_t)r * t.ldx;
-            for (size_t b = 0; b < t.blocks; b++, w += ck_step_bytes(type), x += x_bytes(0)) {
+            for (size_t b = 0; b < t.blocks; b++, w += ck_step_bytes(type), x += X_BYTES) {
                 const x_head *head = (const x_head *)(const void *)x;
                 const int8_t *a = (const int8_t *)(head + 1);
                 const uint8_t *q = w + ck_head_bytes(type) + 4 * o;
@@ -135,12 +130,12 @@ CK_TARGET_AVX2 CK_INLINE __m256i broadcast_avx2(const void *four_bytes) {
     return _mm256_set1_epi32(four);
 }
 
-// 8-bit weights are widened and multiplied by pairs in 16 bits (vpmaddwd: two products of 8 bits can be more than vpmaddubsw's 16). 4-bit ones,
-// unsigned, go through vpmaddubsw, whose pairs of products are at most 2 * 15 * 127: a block's eight of them add up in 16 bits. With the start of
-// -4 * sum they still do: at the end a half is the sum of (u - 4) x over its 16 columns less that of 4 x over the others, at most
+// vpmaddubsw multiplies unsigned with signed bytes and adds pairs of products in 16 bits. 8-bit weights: their magnitudes times x with the weights'
+// signs, at most 2 * 128 * 127, added to 32-bit sums. 4-bit ones, unsigned, give at most 2 * 15 * 127: a block's eight of them add up in 16 bits.
+// With the start of -4 * sum they still do: at the end a half is the sum of (u - 4) x over its 16 columns less that of 4 x over the others, at most
 // 16 * 11 * 127 + 16 * 4 * 127 = 30480, and what wraps on the way wraps back.
 CK_INLINE x_form form_avx2(ck_quantized_type type) {
-    return (x_form){.offset = type == CK_INT4 ? 8 : 0, .halves = ck_is_4_bit(type), .wide = !ck_is_4_bit(type)};
+    return (x_form){.offset = type == CK_INT4 ? 8 : 0, .halves = ck_is_4_bit(type)};
 }
 
 CK_TARGET_AVX2 CK_INLINE void tile_avx2(tile t, int rows, ck_quantized_type type) {
@@ -150,7 +145,7 @@ CK_TARGET_AVX2 CK_INLINE void tile_avx2(tile t, int rows, ck_quantized_type type
         UNROLLED for (int v = 0; v < 2; v++) y[r][v] = _mm256_loadu_ps(t.init + 8 * v);
     const uint8_t *w = t.w;
     const char *x = t.x;
-    for (size_t b = 0; b < t.blocks; b++, w += ck_step_bytes(type), x += x_bytes(!ck_is_4_bit(type))) {
+    for (size_t b = 0; b < t.blocks; b++, w += ck_step_bytes(type), x += X_BYTES) {
         const uint8_t *q = w + ck_head_bytes(type);
         __m256i dot[TILE_ROWS][2];
         prefetch_step(w, rows, type);
@@ -158,24 +153,33 @@ CK_TARGET_AVX2 CK_INLINE void tile_avx2(tile t, int rows, ck_quantized_type type
             const x_head *head = (const x_head *)(const void *)(x + (size_t)r * t.ldx);
             UNROLLED for (int v = 0; v < 2; v++) dot[r][v] = _mm256_set1_epi32(head->start);
         }
-        // 64 bytes: eight columns' nibbles, low and high, or four columns' bytes, even and odd.
-        UNROLLED for (int g = 0; g < (ck_is_4_bit(type) ? 4 : 8); g++)
-            UNROLLED for (int half = 0; half < 2; half++) {
+        if (ck_is_4_bit(type))
+            // 64 bytes: eight columns' nibbles, low and high.
+            UNROLLED for (int g = 0; g < 8; g++) {
                 __m256i weights[2];
                 UNROLLED for (int v = 0; v < 2; v++) {
-                    __m256i both = _mm256_loadu_si256((const __m256i *)(const void *)(q + 64 * g + 32 * v));
-                    weights[v] = ck_is_4_bit(type) ? _mm256_and_si256(half ? _mm256_srli_epi16(both, 4) : both, low)
-                                                   : _mm256_srai_epi16(half ? both : _mm256_slli_epi16(both, 8), 8);
+                    __m256i both = _mm256_loadu_si256((const __m256i *)(const void *)(q + 64 * (g / 2) + 32 * v));
+                    weights[v] = _mm256_and_si256(g % 2 ? _mm256_srli_epi16(both, 4) : both, low);
                 }
                 UNROLLED for (int r = 0; r < rows; r++) {
-                    int at = ck_is_4_bit(type) ? 4 * g + 16 * half : 8 * g + 4 * half;
-                    __m256i value = broadcast_avx2(x + (size_t)r * t.ldx + sizeof(x_head) + at);
+                    __m256i value = broadcast_avx2(x + (size_t)r * t.ldx + sizeof(x_head) + 4 * (g / 2) + 16 * (g % 2));
                     UNROLLED for (int v = 0; v < 2; v++) {
-                        dot[r][v] = ck_is_4_bit(type) ? _mm256_add_epi16(dot[r][v], _mm256_maddubs_epi16(weights[v], value))
-                                                      : _mm256_add_epi32(dot[r][v], _mm256_madd_epi16(weights[v], value));
+                        dot[r][v] = _mm256_add_epi16(dot[r][v], _mm256_maddubs_epi16(weights[v], value));
                         IN_ORDER(dot[r][v]);
                     }
                 }
+            }
+        else
+            // 32 bytes: four columns of eight outputs. One vector at a time, or sums would be spilled.
+            UNROLLED for (int g = 0; g < 16; g++) {
+                __m256i weights = _mm256_loadu_si256((const __m256i *)(const void *)(q + 32 * g)), magnitudes = _mm256_abs_epi8(weights);
+                UNROLLED for (int r = 0; r < rows; r++) {
+                    __m256i value = broadcast_avx2(x + (size_t)r * t.ldx + sizeof(x_head) + 4 * (g / 2));
+                    __m256i pairs = _mm256_maddubs_epi16(magnitudes, _mm256_sign_epi8(value, weights));
+                    dot[r][g % 2] = _mm256_add_epi32(dot[r][g % 2], _mm256_madd_epi16(pairs, ones));
+                    IN_ORDER(dot[r][g % 2]);
+                }
+                __asm__ volatile("" ::: "memory");
             }
         UNROLLED for (int v = 0; v < 2; v++) {
             const float *singles = (const float *)(const void *)w + 8 * v;
@@ -202,7 +206,7 @@ CK_TARGET_AVX512BF16 CK_INLINE void tile_vnni(tile t, int rows, ck_quantized_typ
     UNROLLED for (int r = 0; r < rows; r++) y[r] = _mm512_loadu_ps(t.init);
     const uint8_t *w = t.w;
     const char *x = t.x;
-    for (size_t b = 0; b < t.blocks; b++, w += ck_step_bytes(type), x += x_bytes(0)) {
+    for (size_t b = 0; b < t.blocks; b++, w += ck_step_bytes(type), x += X_BYTES) {
         const uint8_t *q = w + ck_head_bytes(type);
         __m512i dot[TILE_ROWS];
         prefetch_step(w, rows, type);
@@ -233,10 +237,10 @@ CK_TARGET_AVX512BF16 CK_INLINE void tile_vnni(tile t, int rows, ck_quantized_typ
 
 #endif
 
-// MARK: One function a height, type and instruction set
+// MARK: One function a height, type and instruction set, by pointer as in matmul.c
 
 #define CK_SHAPE(isa, target, type, rows) \
-    target static void isa##_##type##_##rows(tile t) { tile_##isa(t, rows, type); }
+    target static void isa##_##type##_##rows(const tile *t) { tile_##isa(*t, rows, type); }
 #define CK_SHAPES_5(isa, target, type)                                                                                                \
     CK_SHAPE(isa, target, type, 1)                                                                                                    \
     CK_SHAPE(isa, target, type, 2)                                                                                                    \
@@ -268,8 +272,8 @@ CK_TYPES(CK_SHAPES_12, vnni, CK_TARGET_AVX512BF16)
 
 typedef struct {
     x_form (*form)(ck_quantized_type);
-    size_t rows;                              // of the tallest tile
-    void (*tiles[4][TILE_ROWS + 1])(tile);  // by type and rows
+    size_t rows;                                    // of the tallest tile
+    void (*tiles[4][TILE_ROWS + 1])(const tile *);  // by type and rows
 } kernels;
 
 static const kernels scalar = {form_scalar, 1, {{0, scalar_CK_INT8_1}, {0, scalar_CK_INT4_1}, {0, scalar_CK_INT8_MIN_1}, {0, scalar_CK_INT4_MIN_1}}};
@@ -319,7 +323,7 @@ static void product_task(void *context, size_t index) {
                 y, a->ldy, init, a->x + (row + first) * a->row_bytes, a->row_bytes, a->packed + panel * a->blocks * ck_step_bytes(a->type), a->blocks,
             };
             if (exist < CK_PANEL) t.y = whole, t.ldy = CK_PANEL;
-            a->kernels->tiles[a->type][count](t);
+            a->kernels->tiles[a->type][count](&t);
             if (exist < CK_PANEL)
                 for (size_t r = 0; r < count; r++) memcpy(y + r * a->ldy, whole + r * CK_PANEL, exist * sizeof *y);
         }
@@ -348,7 +352,7 @@ void ck_matmul_quantized(
     const float *bias) {
     const kernels *kernels = by_isa[ck_isa()];
     x_form form = kernels->form(type);
-    size_t blocks = k / CK_QUANTIZED_BLOCK, row_bytes = blocks * x_bytes(form.wide);
+    size_t blocks = k / CK_QUANTIZED_BLOCK, row_bytes = blocks * X_BYTES;
     char *quantized = ck_scratch(m * row_bytes);  // no task below takes scratch memory
     quantization q = {quantized, form, x, x_type, m, blocks, row_bytes};
     ck_parallel_for((m + TASK_ROWS - 1) / TASK_ROWS, quantize_task, &q);

@@ -5,7 +5,7 @@ struct ActiveTokens {
     private(set) var groups: [TokenGroup] = []
     /// Where the tape has their tokens.
     private(set) var rows: [GroupRows] = []
-    private(set) var statistics = TokenStatistics(logprobs: [], entropies: [], logSumExps: [])
+    private(set) var statistics = TokenStatistics()
     private(set) var dLogprobs: [Float] = []
     private(set) var dEntropies: [Float]?
 
@@ -20,9 +20,7 @@ struct ActiveTokens {
                 guard all[tokens].contains(where: { $0 != 0 }) || allEntropies?[tokens].contains(where: { $0 != 0 }) ?? false else { continue }
                 kept.0.completions.append(completion)
                 kept.1.completions.append(rows)
-                statistics.logprobs += pass.statistics.logprobs[tokens]
-                statistics.entropies += pass.statistics.entropies[tokens]
-                statistics.logSumExps += pass.statistics.logSumExps[tokens]
+                statistics.append(pass.statistics, tokens)
                 dLogprobs += all[tokens]
                 if let allEntropies { dEntropies? += allEntropies[tokens] }
             }

@@ -3,20 +3,31 @@ import CKernels
 /// Log-probabilities and entropies of completion tokens, in the order of the groups, their completions, their tokens.
 public struct TokenStatistics: Sendable {
     /// Natural logarithm of each token's probability at the temperature that was asked for.
-    public internal(set) var logprobs: [Float]
+    public internal(set) var logprobs: [Float] = []
     /// Entropy in nats of the distribution that each token was drawn from.
-    public internal(set) var entropies: [Float]
+    public internal(set) var entropies: [Float] = []
     /// log of the sum of exp over the vocabulary: what the backward pass starts from.
-    var logSumExps: [Float]
+    var logSumExps: [Float] = []
+    /// Where the logits of each token are kept; empty when they are not.
+    var logitPlaces: [Int32] = []
+
+    /// Appends those of some of the other's tokens.
+    mutating func append(_ other: TokenStatistics, _ tokens: Range<Int>) {
+        logprobs += other.logprobs[tokens]
+        entropies += other.entropies[tokens]
+        logSumExps += other.logSumExps[tokens]
+        if !other.logitPlaces.isEmpty { logitPlaces += other.logitPlaces[tokens] }
+    }
 }
 
 extension Qwen2Model {
     /// Rows of logits that exist at a time: the full logits never do. 128 rows of Qwen2's vocabulary are 78 MB.
     public static let headRows = 128
 
-    /// The logits from which some of the tokens come, and what the head read; `normed` is [rows][hidden], a matrix input.
+    /// The logits from which some of the tokens come, as they were kept or made again, and what the head read; `normed` is [rows][hidden], a
+    /// matrix input.
     func logits(
-        of tokens: Range<Int>, _ packed: PackedGroups, normed: UnsafeRawPointer
+        of tokens: Range<Int>, _ packed: PackedGroups, normed: UnsafeRawPointer, kept: (logits: KeptLogits, places: [Int32])? = nil
     ) -> (logits: UnsafeMutablePointer<Float>, hidden: UnsafeMutableRawPointer) {
         let width = configuration.hiddenSize * computeType.byteCount
         let hidden = workspace.hidden.raw(byteCount: tokens.count * width)
@@ -24,18 +35,22 @@ extension Qwen2Model {
             (hidden + i * width).copyMemory(from: normed + Int(packed.predictors[token]) * width, byteCount: width)
         }
         let logits = workspace.logits.floats(count: tokens.count * configuration.vocabularySize)
-        linear.forward(head, hidden, rows: tokens.count, into: logits)
+        if let kept {
+            kept.logits.copy(kept.places[tokens], into: logits)
+        } else {
+            linear.forward(head, hidden, rows: tokens.count, into: logits)
+        }
         return (logits, hidden)
     }
 
     /// Runs `body` on the logits of one chunk of predictors after the other.
     private func forEachChunk(
-        of packed: PackedGroups, normed: UnsafeRawPointer,
+        of packed: PackedGroups, normed: UnsafeRawPointer, kept: (logits: KeptLogits, places: [Int32])? = nil,
         _ body: (_ tokens: Range<Int>, _ hidden: UnsafeMutableRawPointer, _ logits: UnsafeMutablePointer<Float>) -> Void
     ) {
         for first in stride(from: 0, to: packed.targets.count, by: Self.headRows) {
             let tokens = first..<min(first + Self.headRows, packed.targets.count)
-            let (logits, hidden) = logits(of: tokens, packed, normed: normed)
+            let (logits, hidden) = logits(of: tokens, packed, normed: normed, kept: kept)
             body(tokens, hidden, logits)
         }
     }
@@ -65,18 +80,19 @@ extension Qwen2Model {
         return result
     }
 
-    /// dnormed += and the head's gradient += those of sum of dlogprob * logprob + dentropy * entropy; the logits are made a second time.
+    /// dnormed += and the head's gradient += those of sum of dlogprob * logprob + dentropy * entropy; logits that are not kept are made a second time.
     func backwardHead(
-        _ packed: PackedGroups, normed: UnsafeRawPointer, temperature: Float, statistics: TokenStatistics, dLogprobs: [Float], dEntropies: [Float]?,
+        _ packed: PackedGroups, normed: UnsafeRawPointer, temperature: Float, _ active: ActiveTokens, _ logits: KeptLogits?,
         dNormed: UnsafeMutablePointer<Float>
     ) {
+        let statistics = active.statistics
         let hidden = configuration.hiddenSize
         let dHidden = workspace.dHidden.floats(count: Self.headRows * hidden)
-        forEachChunk(of: packed, normed: normed) { tokens, inputs, logits in
+        forEachChunk(of: packed, normed: normed, kept: logits.map { ($0, statistics.logitPlaces) }) { tokens, inputs, logits in
             let slice = { (array: [Float]) in Array(array[tokens]) }
             ck_log_softmax_backward(
                 logits, tokens.count, configuration.vocabularySize, 1 / temperature, Array(packed.targets[tokens]), slice(statistics.logSumExps),
-                slice(statistics.entropies), slice(dLogprobs), dEntropies.map(slice))
+                slice(statistics.entropies), slice(active.dLogprobs), active.dEntropies.map(slice))
             linear.backward(
                 [(head, nil, logits)], x: inputs, rows: tokens.count, inputs: hidden, dx: dHidden, scratch: workspace.packedInput)
             ck_scatter_add(dNormed, Array(packed.predictors[tokens]), dHidden, tokens.count, hidden)

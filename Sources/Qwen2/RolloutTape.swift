@@ -7,24 +7,24 @@ public final class RolloutTape {
     private(set) var activations: ActivationTape?
     /// The row of each request's tokens that were fed.
     private var rows: [GroupRows]
-    private var entropies: [[[Float]]]
-    private var logSumExps: [[[Float]]]
-    private var logprobs: [[[Float]]]
+    private var statistics: [[TokenStatistics]]
+    private var logits: KeptLogits?
 
     /// A tape for one call of `generate` at this temperature.
     /// - Parameters:
     ///   - completions: how many completions each request asks for.
     ///   - capacity: tokens, prompts once a request; a generation that needs more is not kept.
+    ///   - logitTokens: completion tokens whose logits are kept too; a generation that has more keeps none.
     ///   - recomputes: as of `Qwen2Model.forward`.
-    public init(_ model: Qwen2Model, completions: [Int], capacity: Int, temperature: Float, recomputes: Bool = false) {
+    public init(_ model: Qwen2Model, completions: [Int], capacity: Int, logitTokens: Int = 0, temperature: Float, recomputes: Bool = false) {
         self.temperature = temperature
         activations = ActivationTape(
             model.configuration, model.computeType, capacity: capacity, recomputes: recomputes, memory: model.workspace.spare)
-        rows = completions.map { GroupRows(prompt: [], completions: .init(repeating: [], count: $0)) }
-        (entropies, logSumExps, logprobs) = completions.reduce(into: ([], [], [])) { sums, count in
-            let none = [[Float]](repeating: [], count: count)
-            (sums.0, sums.1, sums.2) = (sums.0 + [none], sums.1 + [none], sums.2 + [none])
+        if logitTokens > 0 {
+            logits = KeptLogits(vocabulary: model.configuration.vocabularySize, capacity: logitTokens, memory: model.workspace.spare)
         }
+        statistics = completions.map { .init(repeating: TokenStatistics(), count: $0) }
+        rows = completions.map { GroupRows(prompt: [], completions: .init(repeating: [], count: $0)) }
     }
 
     /// Whether everything was kept.
@@ -47,27 +47,33 @@ public final class RolloutTape {
         for (row, token) in fed.enumerated() { rows[token.request].completions[token.completion].append(Int32(activations.count + row)) }
     }
 
-    func note(_ drawn: Sampler.Drawn, _ row: Int, request: Int, completion: Int) {
-        entropies[request][completion].append(drawn.entropies[row])
-        logSumExps[request][completion].append(drawn.logSumExps[row])
-        logprobs[request][completion].append(drawn.logprobs[row])
+    /// What a token was drawn from and what the sampler says of it; `from` is the row's logits.
+    func note(_ drawn: Sampler.Drawn, _ row: Int, from logits: UnsafePointer<Float>, request: Int, completion: Int) {
+        statistics[request][completion].logprobs.append(drawn.logprobs[row])
+        statistics[request][completion].entropies.append(drawn.entropies[row])
+        statistics[request][completion].logSumExps.append(drawn.logSumExps[row])
+        if let place = self.logits?.keep(logits) {
+            statistics[request][completion].logitPlaces.append(place)
+        } else {
+            self.logits = nil
+        }
     }
 
     /// The forward pass of some of the completions, as `Qwen2Model.forward` would give it.
     /// - Parameter members: for each group the request and the completions that it consists of.
     public func pass(_ groups: [TokenGroup], members: [(request: Int, completions: [Int])]) -> ForwardPass? {
         guard let activations else { return nil }
-        var statistics = TokenStatistics(logprobs: [], entropies: [], logSumExps: [])
+        var all = TokenStatistics()
         for member in members {
             for completion in member.completions {
-                statistics.logprobs += logprobs[member.request][completion]
-                statistics.entropies += entropies[member.request][completion]
-                statistics.logSumExps += logSumExps[member.request][completion]
+                var own = statistics[member.request][completion]
+                if logits == nil { own.logitPlaces = [] }
+                all.append(own, own.logprobs.indices)
             }
         }
         let fed = members.map { member in
             GroupRows(prompt: rows[member.request].prompt, completions: member.completions.map { rows[member.request].completions[$0] })
         }
-        return ForwardPass(statistics: statistics, groups: groups, temperature: temperature, tape: activations, rows: fed)
+        return ForwardPass(statistics: all, groups: groups, temperature: temperature, tape: activations, rows: fed, logits: logits)
     }
 }

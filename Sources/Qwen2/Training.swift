@@ -11,16 +11,21 @@ public final class ForwardPass {
     let tape: ActivationTape
     /// Where the tape has the groups' tokens.
     let rows: [GroupRows]
+    /// The logits, if they were kept while sampling.
+    let logits: KeptLogits?
     /// What the adapter's layers did not see.
     let dropout: DropoutPass?
 
-    init(statistics: TokenStatistics, groups: [TokenGroup], temperature: Float, tape: ActivationTape, rows: [GroupRows], dropout: DropoutPass? = nil)
-    {
+    init(
+        statistics: TokenStatistics, groups: [TokenGroup], temperature: Float, tape: ActivationTape, rows: [GroupRows], logits: KeptLogits? = nil,
+        dropout: DropoutPass? = nil
+    ) {
         self.statistics = statistics
         self.groups = groups
         self.temperature = temperature
         self.tape = tape
         self.rows = rows
+        self.logits = logits
         self.dropout = dropout
     }
 }
@@ -76,9 +81,7 @@ extension Qwen2Model {
         let scratch = LayerGradients(model: self, rows)
         let dx = workspace.dx.floats(count: rows.count * hidden)
         dx.update(repeating: 0, count: rows.count * hidden)
-        backwardHead(
-            packed, normed: normed, temperature: pass.temperature, statistics: active.statistics, dLogprobs: active.dLogprobs,
-            dEntropies: active.dEntropies, dNormed: scratch.dNormed)
+        backwardHead(packed, normed: normed, temperature: pass.temperature, active, pass.logits, dNormed: scratch.dNormed)
         backwardNorm(norm, x: output, dy: scratch.dNormed, rows: rows.count, dx: dx)
         for index in layers.indices.reversed() {
             let (tape, order) = pass.tape.recomputes ? recompute(index, pass.tape, order, rows) : (pass.tape, order)

@@ -317,6 +317,10 @@ import Testing
         #expect(!whole.recomputes && short.recomputes && !refused.recomputes)
         #expect(whole.activations - short.activations > 10_000_000_000 && refused.activations == whole.activations)
         #expect(short.total < 16_000_000_000 && short.tapeTokens >= 16_484)
+        // The logits of 16,384 tokens take 10 GB more, all or none.
+        let middle = try estimate(gigabytes: 32, true)
+        #expect(whole.logitTokens == 16_384 && middle.logitTokens == 0 && !middle.recomputes && middle.tapeTokens >= 16_484)
+        #expect(short.logitTokens == 0 && whole.head - middle.head == 16_384 * 151_936 * 4)
     }
 }
 

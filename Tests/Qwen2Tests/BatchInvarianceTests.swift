@@ -81,10 +81,11 @@ import Testing
 
     /// Two groups of three completions, sampled with a tape, and the members of each group.
     private func rollout(
-        _ model: Qwen2Model, _ golden: Golden, capacity: Int, recomputes: Bool = false
+        _ model: Qwen2Model, _ golden: Golden, capacity: Int, logitTokens: Int = 0, recomputes: Bool = false
     ) throws -> (groups: [TokenGroup], tape: RolloutTape) {
         let prompts = try golden.sequences.prefix(2).map { $0 + $0 }
-        let tape = RolloutTape(model, completions: [3, 3], capacity: capacity, temperature: 0.9, recomputes: recomputes)
+        let tape = RolloutTape(
+            model, completions: [3, 3], capacity: capacity, logitTokens: logitTokens, temperature: 0.9, recomputes: recomputes)
         var parameters = SamplingParameters()
         parameters.maxNewTokens = 9
         parameters.temperature = 0.9
@@ -126,6 +127,27 @@ import Testing
         #expect(bits(few.statistics.logprobs) == bits(fewMade.statistics.logprobs))
         let fewDerivatives = Array(derivatives.prefix(few.statistics.logprobs.count))
         #expect(gradients(model, few, fewDerivatives) == gradients(model, fewMade, fewDerivatives))
+    }
+
+    @Test(arguments: instructionSets) func keptLogitsAreThoseMadeAgain(_ isa: ck_isa_level) throws {
+        #expect(ck_set_isa(isa) == 1)
+        let golden = try Golden("tiny-tied")
+        let model = try Qwen2Model(golden.checkpoint, computeType: .bfloat16, trainable: true)
+        let (groups, tape) = try rollout(model, golden, capacity: 1000, logitTokens: 200)
+        let members = [(request: 0, completions: [0, 1, 2]), (request: 1, completions: [0, 1, 2])]
+        let kept = try #require(tape.pass(groups, members: members))
+        #expect(kept.logits != nil && kept.statistics.logitPlaces.count == kept.statistics.logprobs.count)
+        let derivatives = kept.statistics.logprobs.indices.map { $0 == 1 ? 0 : Float($0 % 5) - 2 }
+        let reference = gradients(model, model.forward(groups, temperature: 0.9), derivatives, derivatives)
+        #expect(gradients(model, kept, derivatives, derivatives) == reference)
+        // Twice, since the first time may not use them up; and without completions that have no derivative.
+        let few = derivatives.indices.map { $0 < groups[0].completions[0].count ? 0 : derivatives[$0] }
+        #expect(gradients(model, kept, few) == gradients(model, model.forward(groups, temperature: 0.9), few))
+        // Where they do not all fit, none is kept, and nothing else changes.
+        let (same, short) = try rollout(model, golden, capacity: 1000, logitTokens: kept.statistics.logprobs.count - 1)
+        let without = try #require(short.pass(same, members: members))
+        #expect(same == groups && without.logits == nil && without.statistics.logitPlaces.isEmpty)
+        #expect(gradients(model, without, derivatives, derivatives) == reference)
     }
 
     @Test(arguments: ["tiny-tied", "tiny-qwen3", "tiny-llama-biased"]) func layersMadeAgainTrainLikeLayersKept(_ name: String) throws {

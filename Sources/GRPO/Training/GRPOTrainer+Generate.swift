@@ -85,8 +85,8 @@ extension GRPOTrainer {
         let capacity = min(wanted, memory.tapeTokens)
         guard capacity > 0 else { return nil }
         return RolloutTape(
-            policy.model, completions: prompts.map { _ in plan.generations }, capacity: capacity, temperature: Float(configuration.temperature),
-            recomputes: memory.recomputes)
+            policy.model, completions: prompts.map { _ in plan.generations }, capacity: capacity, logitTokens: memory.logitTokens,
+            temperature: Float(configuration.temperature), recomputes: memory.recomputes)
     }
 
     private func sample(_ rows: [Int], dataset: PromptDataset, promptIDs: [[Int32]], step: Int, attempt: Int, tape: RolloutTape?) -> [Rollout] {

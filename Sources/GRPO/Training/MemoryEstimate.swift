@@ -18,11 +18,13 @@ public struct MemoryEstimate: Sendable {
     public let activations: Int
     /// Keys and values of a generation batch, likewise.
     public let cache: Int
-    /// Logits and their gradient, a chunk at a time.
+    /// Logits and their gradient, a chunk at a time, and those of a generation batch that are kept if there is room.
     public let head: Int
 
     /// Tokens whose activations may be kept while they are sampled, by what the machine has left.
     let tapeTokens: Int
+    /// Completion tokens whose logits may be kept too: those of a whole generation batch or none.
+    let logitTokens: Int
     /// Whether layers are made again from their inputs, `gradient_checkpointing`: when keeping all that a generation batch might need does not fit.
     public let recomputes: Bool
 
@@ -56,15 +58,20 @@ public struct MemoryEstimate: Sendable {
         let keys = shape.keyValueHeadCount * shape.headSize
         let cached = plan.promptsPerGeneration * promptTokens + plan.generationBatchSize * plan.maxCompletionLength
         cache = cached * shape.layerCount * 2 * keys * width
-        head = Qwen2Model.headRows * shape.vocabularySize * 4
+        let chunk = Qwen2Model.headRows * shape.vocabularySize * 4
         let groups = (plan.microBatchSize + plan.generations - 1) / plan.generations
         let tokens = groups * promptTokens + plan.microBatchSize * plan.maxCompletionLength
         let scratch = tokens * 7 * 4 * shape.intermediateSize
         // A tenth of the memory is left to everybody else.
-        let left = max(0, physical / 10 * 9 - model - cache - head - scratch)
+        let left = max(0, physical / 10 * 9 - model - cache - chunk - scratch)
         recomputes = configuration.gradientCheckpointing && left / shape.activationBytes(configuration.dtype) < max(tokens, cached)
         let token = shape.activationBytes(configuration.dtype, recomputes: recomputes)
         tapeTokens = left / token
-        activations = max(tokens, min(cached, tapeTokens)) * token + scratch
+        let kept = max(tokens, min(cached, tapeTokens)) * token
+        activations = kept + scratch
+        let completions = plan.generationBatchSize * plan.maxCompletionLength
+        let logits = completions * shape.vocabularySize * 4
+        logitTokens = isHalf && !recomputes && kept + logits <= left ? completions : 0
+        head = chunk + (logitTokens > 0 ? logits : 0)
     }
 }
