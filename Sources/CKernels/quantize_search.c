@@ -211,13 +211,22 @@ CK_INLINE void q6_k(uint8_t *restrict out, const float *restrict x, const float 
 }
 WITH(q6_k)
 
-// The nearest of ggml's sixteen values is where x lies among the fifteen midpoints between them: kvalues_iq4nl.
-CK_INLINE float nonlinear(float x, int *restrict index) {
-    static const float values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
-    int above = 0;
-    for (int i = 0; i < 15; i++) above += x > (values[i] + values[i + 1]) / 2;
-    *index = above;
-    return values[above];
+// ggml's sixteen values, kvalues_iq4nl. The nearest one is where x lies among the fifteen midpoints between them.
+static const float nonlinear[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+
+CK_INLINE int past(float x, int i) { return x > (nonlinear[i] + nonlinear[i + 1]) / 2; }
+
+CK_INLINE int nearest_nonlinear_index(float x) {
+    int index = 0;
+    for (int i = 0; i < 15; i++) index += past(x, i);
+    return index;
+}
+
+// The value itself as a sum, exact: to look it up would cost more than all the comparisons.
+CK_INLINE float nearest_nonlinear(float x) {
+    float value = nonlinear[0];
+    for (int i = 0; i < 15; i++) value += past(x, i) ? nonlinear[i + 1] - nonlinear[i] : 0;
+    return value;
 }
 
 CK_INLINE void iq4_nl(uint8_t *restrict out, const float *restrict x, const float *restrict w) {
@@ -228,8 +237,7 @@ CK_INLINE void iq4_nl(uint8_t *restrict out, const float *restrict x, const floa
         float products[CK_LANES] = {0}, squares[CK_LANES] = {0};
         for (int part = 0; part < CK_GROUP; part += CK_LANES)
             for (int l = 0; l < CK_LANES; l++) {
-                int index;
-                float value = nonlinear(x[part + l] * per_step, &index), weighted = at(w, part + l) * value;
+                float value = nearest_nonlinear(x[part + l] * per_step), weighted = at(w, part + l) * value;
                 products[l] += x[part + l] * weighted;
                 squares[l] += weighted * value;
             }
@@ -238,7 +246,7 @@ CK_INLINE void iq4_nl(uint8_t *restrict out, const float *restrict x, const floa
     }
     float step = inverse(half(scale));
     int q[CK_GROUP];
-    for (int j = 0; j < CK_GROUP; j++) nonlinear(x[j] * step, &q[j]);
+    for (int j = 0; j < CK_GROUP; j++) q[j] = nearest_nonlinear_index(x[j] * step);
     ck_store_half(out, scale);
     for (int j = 0; j < 16; j++) out[2 + j] = (uint8_t)(q[j] | q[j + 16] << 4);
 }

@@ -73,6 +73,12 @@ import Testing
         #expect(try Checkpoint(opening: path("moved/delta"), base: Checkpoint(opening: path("elsewhere"))).fingerprint() == here)
     }
 
+    @Test func aDeltaIsNoBase() throws {
+        try delta(model(changed: 5))
+        let error = #expect(throws: CheckpointError.self) { try delta(model(changed: 1), base: "delta", to: "second") }
+        #expect(error?.message.contains("is a delta itself; restore it first") == true, "\(error as Any)")
+    }
+
     @Test func anotherBaseIsRefused() throws {
         try delta(model(changed: 5))
         try write(model(changed: 1), .safetensors, to: "base")

@@ -56,15 +56,25 @@ import Testing
 
     /// The plan alone: on standard output, and nothing else anywhere.
     @Test func aDryRunWritesNothing() throws {
-        for (arguments, words) in [
-            (["--to", "safetensors", "--max-shard-size", "100KB"], ["model-00001-of-0000", "F32: 26 tensors, 322048 bytes", "nothing was written"]),
-            (["--to", "gguf", "--quantize", "q4_k_m"], ["instead of Q4_K: rows of 64 do not divide into blocks of 256", "split as 'qwen2'"]),
-            (["--to", "int4"], ["int4, a scale for 32 weights"]),
+        for (arguments, words, refusal) in [
+            (
+                ["--to", "safetensors", "--max-shard-size", "100KB"],
+                ["model-00001-of-0000", "F32: 26 tensors, 322048 bytes", "nothing was written"], nil
+            ),
+            (
+                ["--to", "gguf", "--quantize", "q4_k_m"], ["instead of Q4_K: rows of 64 do not divide into blocks of 256", "split as 'qwen2'"],
+                "--allow-fallback"
+            ),
+            (["--to", "gguf", "--quantize", "q4_k_m", "--allow-fallback"], ["instead of Q4_K"], nil),
+            (["--to", "int4"], ["int4, a scale for 32 weights"], nil),
         ] {
             let outcome = try workspace.run(["convert", "model", "out", "--dry-run"] + arguments)
-            #expect(outcome.status == 0 && outcome.errors == "", "\(outcome.errors)")
+            #expect(outcome.status == (refusal == nil ? 0 : 1) && outcome.errors.isEmpty == (refusal == nil), "\(outcome.errors)")
+            #expect(refusal.map { outcome.errors.contains($0) } ?? true, "\(outcome.errors)")
             for word in words { #expect(outcome.output.contains(word), "\(word) is not in \(outcome.output)") }
         }
+        let onto = try workspace.run("convert", "model", "model", "--to", "packed", "--dry-run")
+        #expect(onto.status == 1 && onto.errors.contains("--force") && onto.output.contains("nothing was written"))
         #expect(try workspace.names() == ["model"])
     }
 
@@ -120,6 +130,11 @@ import Testing
         }
         let fingerprints = try ["model", "packed", "delta"].map { try workspace.run("verify", $0).output.split(separator: " ").last }
         #expect(Set(fingerprints).count == 1)
+        let quantised = try ["int8", "int4", "q8.gguf"].map { try workspace.run("verify", $0).output.split(separator: " ").last }
+        #expect(Set(quantised + fingerprints).count == 4)
+        // Weights without a configuration: integers, of which nothing would tell what they mean, are not made.
+        try workspace.write("bare.safetensors", workspace.bytes("model/model.safetensors"))
+        expectRefusal(try workspace.run("convert", "bare.safetensors", "bare-int8", "--to", "int8"), "no config.json")
     }
 
     @Test func damageIsFoundAndNamed() throws {

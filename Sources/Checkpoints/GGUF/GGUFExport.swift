@@ -25,12 +25,20 @@ public struct GGUFExport<Source: CheckpointView>: CheckpointExport {
     /// The file, its tensors and their types, and what cannot have the type asked for.
     public func plan() throws(CheckpointError) -> ExportPlan { try GGUFPlan(source, path: path, recipe: recipe).summary }
 
-    /// Writes the file; `progress` is told the weights written and in all.
-    public func write(overwrite: Bool, progress: (Int, Int) -> Void) throws(CheckpointError) {
+    /// Whether the file may be written; refuses substitutions unless they are allowed.
+    public func check(overwrite: Bool) throws(CheckpointError) { _ = try checkedPlan(overwrite: overwrite) }
+
+    private func checkedPlan(overwrite: Bool) throws(CheckpointError) -> GGUFPlan {
         try CheckpointDirectory.checkReplaceable(file: path, overwrite: overwrite)
         let plan = try GGUFPlan(source, path: path, recipe: recipe)
         if !allowingFallback { try plan.refuseSubstitutions() }
         try plan.summary.checkSpace(at: path)
+        return plan
+    }
+
+    /// Writes the file; `progress` is told the weights written and in all.
+    public func write(overwrite: Bool, progress: (Int, Int) -> Void) throws(CheckpointError) {
+        let plan = try checkedPlan(overwrite: overwrite)
         let file = try CheckpointError.wrapping { () throws(SafeTensorsError) in
             let file = try AtomicFile(creating: path)
             try file.write(plan.layout.header)

@@ -11,7 +11,9 @@ final class PackedEncoder: ChunkEncoder {
 
     /// The most bytes that a blob of that tensor takes.
     static func bound(_ count: Int, _ type: SafeTensorsType) -> Int {
-        count * (type.bitCount / 8 - 1) + BlobEntries.chunkCount(count) * (Compressor.bound(BlobEntries.chunk) + PackedLayout.tableEntry)
+        let (whole, rest) = count.quotientAndRemainder(dividingBy: BlobEntries.chunk)
+        let frames = whole * Compressor.bound(BlobEntries.chunk) + (rest > 0 ? Compressor.bound(rest) : 0)
+        return frames + count * (type.bitCount / 8 - 1) + BlobEntries.chunkCount(count) * PackedLayout.tableEntry
     }
 
     /// For elements of that type.

@@ -18,6 +18,8 @@ extension Checkpoint: CheckpointView {}
 public protocol CheckpointExport {
     /// What will be written, checked as far as it can be without writing.
     func plan() throws(CheckpointError) -> ExportPlan
+    /// Throws what `write` would refuse before the first byte: something that is there already, too little room, and what else the format may not have.
+    func check(overwrite: Bool) throws(CheckpointError)
     /// Writes it; see `CheckpointWriter.create`.
     func write(overwrite: Bool, progress: (Int, Int) -> Void) throws(CheckpointError)
 }
@@ -45,6 +47,9 @@ public struct DirectoryExport<Source: CheckpointView>: CheckpointExport {
 
     /// The files of the directory.
     public func plan() throws(CheckpointError) -> ExportPlan { try writer.plan(for: source, at: directory) }
+
+    /// Whether the directory may be written.
+    public func check(overwrite: Bool) throws(CheckpointError) { _ = try writer.check(directory, from: source, overwrite: overwrite) }
 
     /// Writes the directory.
     public func write(overwrite: Bool, progress: (Int, Int) -> Void) throws(CheckpointError) {

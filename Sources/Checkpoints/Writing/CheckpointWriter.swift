@@ -66,10 +66,7 @@ public struct CheckpointWriter {
     public func create(
         _ directory: String, from tensors: some TensorProvider, overwrite: Bool = false, progress: (Int, Int) -> Void = { _, _ in }
     ) throws(CheckpointError) {
-        let target = Self.withoutSlash(directory)
-        let exists = try CheckpointDirectory.checkReplaceable(target, overwrite: overwrite)
-        let plan = try WeightsPlan(self, tensors: tensors.tensors, directory: target)
-        try plan.summary(of: self).checkSpace(at: target)
+        let (target, exists, plan) = try check(directory, from: tensors, overwrite: overwrite)
         let partial = target + ".partial"
         CheckpointDirectory.remove(partial)
         guard mkdir(partial, 0o755) == 0 else { throw CheckpointError(path: directory, doing: "cannot create", errno: errno) }
@@ -80,6 +77,17 @@ public struct CheckpointWriter {
             CheckpointDirectory.remove(partial)
             throw error
         }
+    }
+
+    /// Throws what `create` would refuse before the first byte; where it writes, whether something is there, and what it would write.
+    func check(
+        _ directory: String, from tensors: some TensorProvider, overwrite: Bool
+    ) throws(CheckpointError) -> (target: String, exists: Bool, plan: WeightsPlan) {
+        let target = Self.withoutSlash(directory)
+        let exists = try CheckpointDirectory.checkReplaceable(target, overwrite: overwrite)
+        let plan = try WeightsPlan(self, tensors: tensors.tensors, directory: target)
+        try plan.summary(of: self).checkSpace(at: target)
+        return (target, exists, plan)
     }
 
     /// Writes into an existing directory, file by file, each under a temporary name, synced, renamed.

@@ -56,6 +56,10 @@ struct WeightsPlan {
             for info in tensors { groups.append([try Self.packed(info, type, directory)]) }
             notes = []
         case .delta(let base):
+            guard base.format != .delta else {
+                throw CheckpointError(
+                    path: base.path, message: "the base is a delta itself; restore it first: grpo-cli convert DELTA OUT --to safetensors")
+            }
             for info in tensors { groups.append([try Self.delta(info, type, base, directory)]) }
             let other = groups.joined().filter { if case .delta = $0.storing { false } else { true } }.map(\.source.name)
             notes =
@@ -65,6 +69,10 @@ struct WeightsPlan {
                     "\(other.count) tensors are not in the base, or in another shape or type, and are stored whole: \(other.prefix(3).joined(separator: ", "))\(other.count > 3 ? ", ..." : "")"
                 ]
         case .integers(let quantization):
+            guard writer.config.object?.members.isEmpty == false else {
+                throw CheckpointError(
+                    path: directory, message: "the source has no config.json, without which nothing can tell what its integers mean")
+            }
             let scheme = try IntegerQuantization.Scheme(quantization, for: tensors, path: directory)
             for info in tensors {
                 if scheme.quantizes(info) {

@@ -39,7 +39,7 @@ struct Convert: ParsableCommand {
     @Option(help: "Element type: bfloat16, float16 or float32; by default each tensor keeps its own.")
     var dtype: ElementType?
 
-    @Option(help: ArgumentHelp("gguf: \(GGUFRecipe.names.joined(separator: ", ")).", valueName: "type"))
+    @Option(help: ArgumentHelp("gguf: \(GGUFRecipe.names.joined(separator: ", ")); bf16 by default.", valueName: "type"))
     var quantize: String?
 
     @Option(help: "int4, int8: weights that share a scale; by default what the shapes allow.")
@@ -54,7 +54,7 @@ struct Convert: ParsableCommand {
     @Option(help: "A PEFT adapter (LoRA) to merge into the weights.")
     var mergeAdapter: String?
 
-    @Option(help: "The most bytes of tensors in a file: 500MB, 5GB.")
+    @Option(help: "The most bytes of tensors in a file: 500MB, 5GB; one file by default.")
     var maxShardSize: ByteSize?
 
     @Flag(help: "float16: numbers beyond 65504 become 65504.")
@@ -63,7 +63,7 @@ struct Convert: ParsableCommand {
     @Flag(help: "gguf: give a tensor whose rows do not divide into the type's blocks another type.")
     var allowFallback = false
 
-    @Flag(help: "Show what would be written, tensor by tensor, and stop.")
+    @Flag(help: "Show what would be written, tensor by tensor, refuse what would be refused, and stop.")
     var dryRun = false
 
     @Flag(help: "Read back what was written and compare it with the source.")
@@ -98,7 +98,10 @@ struct Convert: ParsableCommand {
         let importance = dryRun ? nil : try imatrix.map { try Self.importance(of: opened, on: $0) }
         let export = try self.export(of: checkpoint, base: base, importance)
         let plan = try export.plan()
-        if dryRun { return try PlanReport(plan, from: source, to: destination).print() }
+        if dryRun {
+            try PlanReport(plan, from: source, to: destination).print()
+            return try export.check(overwrite: force)
+        }
         for substitution in plan.substitutions { Terminal.write("\(PlanReport.line(substitution))\n") }
         var terminal = Terminal()
         let started = ContinuousClock.now
