@@ -65,34 +65,45 @@ CK_INLINE void tile_scalar(tile t, int rows, int panels) {
     _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++)                                                         \
         _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) store(t.y + (size_t)r * t.ldy + v * (lanes), sum[r][v]);
 
-// The second vector's even columns are read two bytes earlier, in place already: a shift would compete with the multiply-adds for their units. The
-// asm keeps the compiler from holding a panel's raw pairs in registers for the odd columns, and from having two panels' x at hand: it would spill
-// sums instead.
+// One pair of columns. The second vector's even columns are read two bytes earlier, in place already: a shift would compete with the multiply-adds
+// for their units. The asm keeps the compiler from holding a panel's raw pairs in registers for the odd columns, and from having two panels' x at
+// hand: it would spill sums instead.
+CK_TARGET_AVX2 CK_INLINE void pair_avx2(__m256 sum[TILE_ROWS][MOST_PANELS], const float *x, const uint16_t *w, size_t stride, int rows, int panels) {
+    const __m256i high = _mm256_set1_epi32((int)0xFFFF0000);
+#pragma clang loop unroll(full)
+    for (int p = 0; p < panels; p++, w += stride)
+#pragma clang loop unroll(full)
+        for (int odd = 0; odd < 2; odd++) {
+            __m256i first = _mm256_loadu_si256((const __m256i *)(const void *)w);
+            __m256i second = _mm256_loadu_si256((const __m256i *)(const void *)(w + PANEL - (odd ? 0 : 1)));
+            __m256 w0 = _mm256_castsi256_ps(odd ? _mm256_and_si256(first, high) : _mm256_slli_epi32(first, 16));
+            __m256 w1 = _mm256_castsi256_ps(_mm256_and_si256(second, high));
+#pragma clang loop unroll(full)
+            for (int r = 0; r < rows; r++) {
+                __m256 value = _mm256_broadcast_ss(x + odd * rows + r);
+                sum[r][2 * p] = _mm256_fmadd_ps(value, w0, sum[r][2 * p]);
+                sum[r][2 * p + 1] = _mm256_fmadd_ps(value, w1, sum[r][2 * p + 1]);
+            }
+            __asm__ volatile("" ::: "memory");
+        }
+}
+
+// Four pairs at a time: where another machine computes on the core's other thread, it is instructions that are short, not multiply-adds.
 CK_TARGET_AVX2 CK_INLINE void tile_avx2(tile t, int rows, int panels) {
     CK_TILE_BEGIN(__m256, 8, _mm256_loadu_ps)
-    const __m256i high = _mm256_set1_epi32((int)0xFFFF0000);
+    enum { PAIRS = 4 };
     const float *x = t.x;
     const uint16_t *w = t.w;
-    for (size_t j = 0; j < t.pairs; j++, w += 2 * PANEL, x += 2 * rows, t.next += t.next_step)
+    size_t left = t.pairs;
+    for (; left >= PAIRS; left -= PAIRS, w += PAIRS * 2 * PANEL, x += PAIRS * 2 * rows, t.next += PAIRS * t.next_step) {
+        // All of what comes next under two tiles, half of it under a single one: to ask for all of it there is slower.
+        if (t.next_step > 0)
 #pragma clang loop unroll(full)
-        for (int p = 0; p < panels; p++) {
-            const uint16_t *pairs = w + (size_t)p * t.stride;
-            _mm_prefetch(t.next + (size_t)p * t.stride * sizeof(uint16_t), _MM_HINT_T1);
+            for (int i = 0; i < 2 * panels; i++) _mm_prefetch(t.next + (size_t)(i / 2) * t.stride * sizeof(uint16_t) + i % 2 * 64, _MM_HINT_T1);
 #pragma clang loop unroll(full)
-            for (int odd = 0; odd < 2; odd++) {
-                __m256i first = _mm256_loadu_si256((const __m256i *)(const void *)pairs);
-                __m256i second = _mm256_loadu_si256((const __m256i *)(const void *)(pairs + PANEL - (odd ? 0 : 1)));
-                __m256 w0 = _mm256_castsi256_ps(odd ? _mm256_and_si256(first, high) : _mm256_slli_epi32(first, 16));
-                __m256 w1 = _mm256_castsi256_ps(_mm256_and_si256(second, high));
-#pragma clang loop unroll(full)
-                for (int r = 0; r < rows; r++) {
-                    __m256 value = _mm256_broadcast_ss(x + odd * rows + r);
-                    sum[r][2 * p] = _mm256_fmadd_ps(value, w0, sum[r][2 * p]);
-                    sum[r][2 * p + 1] = _mm256_fmadd_ps(value, w1, sum[r][2 * p + 1]);
-                }
-                __asm__ volatile("" ::: "memory");
-            }
-        }
+        for (int i = 0; i < PAIRS; i++) pair_avx2(sum, x + i * 2 * rows, w + i * 2 * PANEL, t.stride, rows, panels);
+    }
+    for (; left > 0; left--, w += 2 * PANEL, x += 2 * rows) pair_avx2(sum, x, w, t.stride, rows, panels);
     CK_TILE_END(8, _mm256_storeu_ps)
 }
 
