@@ -218,6 +218,7 @@ CK_INLINE int past(float x, int i) { return x > (nonlinear[i] + nonlinear[i + 1]
 
 CK_INLINE int nearest_nonlinear_index(float x) {
     int index = 0;
+#pragma clang loop unroll(full)
     for (int i = 0; i < 15; i++) index += past(x, i);
     return index;
 }
@@ -225,6 +226,7 @@ CK_INLINE int nearest_nonlinear_index(float x) {
 // The value itself as a sum, exact: to look it up would cost more than all the comparisons.
 CK_INLINE float nearest_nonlinear(float x) {
     float value = nonlinear[0];
+#pragma clang loop unroll(full)
     for (int i = 0; i < 15; i++) value += past(x, i) ? nonlinear[i + 1] - nonlinear[i] : 0;
     return value;
 }
