@@ -18,7 +18,7 @@ public final class TextModel {
     /// The files beside the weights, for whoever writes the model.
     public let companions: [(name: String, bytes: [UInt8])]
 
-    /// Opens a checkpoint: a directory, a `.gguf` file or a packed export.
+    /// Opens a checkpoint: a directory, a `.gguf` file or an export of ours.
     /// - Parameter trainable: keep FP32 master weights and gradients.
     /// - Throws: what `Checkpoint`, `Qwen2Model`, `BPETokenizer` and `ChatTemplate` throw.
     public init(_ checkpoint: Checkpoint, computeType: ComputeType = .bfloat16, trainable: Bool = false) throws {

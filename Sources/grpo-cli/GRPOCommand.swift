@@ -10,8 +10,8 @@ struct GRPOCommand: ParsableCommand {
         commandName: "grpo-cli",
         abstract: "Fine-tune language models with GRPO on the CPU, generate from them, convert them.",
         discussion: """
-            MODEL is a Hugging Face checkpoint directory, a .gguf file or a packed export. Results go to standard output, progress to standard error; \
-            --json prints JSON Lines. The exit code is 0, 1 when it failed (one line says why) or 64 for wrong usage.
+            MODEL is a Hugging Face checkpoint directory, a .gguf file, an export of ours or a LoRA adapter's directory. Results go to standard output, \
+            progress to standard error; --json prints JSON Lines. The exit code is 0, 1 when it failed (one line says why) or 64 for wrong usage.
             """,
         version: "0.1.0",
         subcommands: [

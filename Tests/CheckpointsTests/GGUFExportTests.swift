@@ -19,8 +19,8 @@ import Testing
     }
 
     private func export(_ source: some CheckpointView, _ recipe: String, fallback: Bool = false) throws -> Checkpoint {
-        let export = GGUFExport(source, to: path, recipe: try #require(GGUFRecipe(recipe)), allowingFallback: fallback)
-        let plan = try export.plan()
+        let export = try GGUFExport(source, to: path, recipe: try #require(GGUFRecipe(recipe)), allowingFallback: fallback)
+        let plan = export.plan
         try export.write(overwrite: true, progress: { _, _ in })
         #expect(try directory.bytes("out.gguf").count == plan.byteCount)
         return try Checkpoint(opening: path)
@@ -50,8 +50,8 @@ import Testing
     /// GGUF files call Mistral a llama, and so it is read.
     @Test func mistralIsWrittenAsLlama() throws {
         let source = try model("mistral", tied: false) { $0["sliding_window"] = 64 }
-        let export = GGUFExport(source, to: path, recipe: try #require(GGUFRecipe("f32")))
-        #expect(try export.plan().notes.contains { $0.contains("sliding window") })
+        let export = try GGUFExport(source, to: path, recipe: try #require(GGUFRecipe("f32")))
+        #expect(export.plan.notes.contains { $0.contains("sliding window") })
         let read = try self.export(source, "f32")
         #expect(read.config["model_type"]?.string == "llama")
         #expect(try read.fingerprint() == source.fingerprint())
@@ -92,8 +92,8 @@ import Testing
 
     @Test func mixesGiveWhatLlamaGives() throws {
         let source = try model(tied: false)
-        let export = GGUFExport(source, to: path, recipe: try #require(GGUFRecipe("Q4_K_M")))
-        let plan = try export.plan()
+        let export = try GGUFExport(source, to: path, recipe: try #require(GGUFRecipe("Q4_K_M")))
+        let plan = export.plan
         let types = Dictionary(uniqueKeysWithValues: plan.files[0].tensors.map { ($0.name, $0.storage) })
         // Of two layers the second is among the last eighth.
         #expect(types["blk.0.ffn_down.weight"] == "Q4_K" && types["blk.1.ffn_down.weight"] == "Q6_K")
@@ -198,7 +198,7 @@ import Testing
     @Test func whatHasNoPlaceIsRefused() throws {
         func refusal(_ source: some CheckpointView) -> String {
             do {
-                _ = try GGUFExport(source, to: path, recipe: GGUFRecipe("f32")!).plan()
+                _ = try GGUFExport(source, to: path, recipe: GGUFRecipe("f32")!)
                 return "accepted"
             } catch { return "\(error)" }
         }
@@ -220,11 +220,11 @@ import Testing
         let source = try model()
         _ = try export(source, "q8_0")
         let before = try directory.bytes("out.gguf")
-        let export = GGUFExport(source, to: path, recipe: try #require(GGUFRecipe("q4_0")))
+        let export = try GGUFExport(source, to: path, recipe: try #require(GGUFRecipe("q4_0")))
         let error = #expect(throws: CheckpointError.self) { try export.write(overwrite: false, progress: { _, _ in }) }
         #expect(error?.message.contains("--force") == true)
         #expect(try directory.bytes("out.gguf") == before && directory.contents == ["model", "out.gguf"])
-        let onDirectory = GGUFExport(source, to: directory.path + "/model", recipe: try #require(GGUFRecipe("q4_0")))
+        let onDirectory = try GGUFExport(source, to: directory.path + "/model", recipe: try #require(GGUFRecipe("q4_0")))
         #expect(throws: CheckpointError.self) { try onDirectory.write(overwrite: true, progress: { _, _ in }) }
     }
 }

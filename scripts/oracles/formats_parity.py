@@ -14,7 +14,7 @@ MODEL_DIR is a BF16 checkpoint of the Qwen2 class, WORK a directory for what is 
 
 Needs: torch, transformers, safetensors, gguf, numpy, peft, compressed-tensors, zipnn, zstandard, xxhash, llama-cpp-python.
 """
-import ctypes, glob, json, os, shutil, struct, subprocess, sys, time
+import ctypes, glob, importlib.util, json, os, shutil, struct, subprocess, sys, time
 from pathlib import Path
 import numpy as np
 
@@ -93,6 +93,9 @@ print(*times)
 
 def beside_zipnn(weights):
     """Three turns each on one CPU, from a file to a file in WORK; of ZipNN also the part in memory alone, of ours the processor's time outside the kernel."""
+    if importlib.util.find_spec("zipnn") is None:
+        return print("zipnn is not installed (pip install zipnn): not compared with it")
+
     def turn(*command):
         before, started = os.times(), time.time()
         out = subprocess.run(["taskset", "-c", "0", *map(str, command)], check=True, capture_output=True, text=True).stdout

@@ -4,50 +4,46 @@ internal import SafeTensors
 
 /// A checkpoint as one GGUF file, for llama.cpp and what is built on it.
 public struct GGUFExport<Source: CheckpointView>: CheckpointExport {
+    /// The file, its tensors and their types, and what cannot have the type asked for.
+    public var plan: ExportPlan { file.summary }
+    private let file: GGUFPlan
     private let source: Source
     private let path: String
-    private let recipe: GGUFRecipe
     private let allowingFallback: Bool
     private let importance: ImportanceMatrix?
 
-    /// An export to a file. With `importance` the scales of all types but Q8_0 are searched for, errors weighed by it. A tensor whose rows do not divide into the blocks of its type is refused, or, if `allowingFallback`, gets the type that
-    /// llama.cpp would give it.
+    /// An export to a file. With `importance` the scales of all types but Q8_0 are searched for, errors weighed by it. A tensor whose rows do not
+    /// divide into the blocks of its type is refused, or, if `allowingFallback`, gets the type that llama.cpp would give it.
     public init(
         _ source: Source, to path: String, recipe: GGUFRecipe, allowingFallback: Bool = false, importance: ImportanceMatrix? = nil
-    ) {
+    ) throws(CheckpointError) {
+        file = try GGUFPlan(source, path: path, recipe: recipe)
         self.source = source
         self.path = path
-        self.recipe = recipe
         self.allowingFallback = allowingFallback
         self.importance = importance
     }
 
-    /// The file, its tensors and their types, and what cannot have the type asked for.
-    public func plan() throws(CheckpointError) -> ExportPlan { try GGUFPlan(source, path: path, recipe: recipe).summary }
-
     /// Whether the file may be written; refuses substitutions unless they are allowed.
-    public func check(overwrite: Bool) throws(CheckpointError) { _ = try checkedPlan(overwrite: overwrite) }
-
-    private func checkedPlan(overwrite: Bool) throws(CheckpointError) -> GGUFPlan {
+    public func check(overwrite: Bool) throws(CheckpointError) {
         try CheckpointDirectory.checkReplaceable(file: path, overwrite: overwrite)
-        let plan = try GGUFPlan(source, path: path, recipe: recipe)
-        if !allowingFallback { try plan.refuseSubstitutions() }
-        try plan.summary.checkSpace(at: path)
-        return plan
+        if !allowingFallback { try file.refuseSubstitutions() }
+        try plan.checkSpace(at: path)
     }
 
     /// Writes the file; `progress` is told the weights written and in all.
     public func write(overwrite: Bool, progress: (Int, Int) -> Void) throws(CheckpointError) {
-        let plan = try checkedPlan(overwrite: overwrite)
+        try check(overwrite: overwrite)
+        let (items, layout) = (file.items, file.layout)
         let file = try CheckpointError.wrapping { () throws(SafeTensorsError) in
             let file = try AtomicFile(creating: path)
-            try file.write(plan.layout.header)
+            try file.write(layout.header)
             return file
         }
-        let total = plan.items.reduce(0) { $0 + ($1.info?.count ?? 0) }
+        let total = items.reduce(0) { $0 + ($1.info?.count ?? 0) }
         var done = 0
         progress(0, total)
-        for (item, tensor) in zip(plan.items, plan.layout.tensors) {
+        for (item, tensor) in zip(items, layout.tensors) {
             try write(item, as: tensor.type, to: file) { count in
                 done += count
                 progress(done, total)

@@ -12,11 +12,14 @@ public struct GGUFRecipe: Sendable {
     private enum Mix { case plain, small, medium }
 
     private static let all = [
-        GGUFRecipe("f32", 0, .f32), GGUFRecipe("f16", 1, .f16), GGUFRecipe("bf16", 32, .bf16), GGUFRecipe("q8_0", 7, .q8_0),
+        GGUFRecipe("f32", 0, .f32), GGUFRecipe("f16", 1, .f16), bf16, GGUFRecipe("q8_0", 7, .q8_0),
         GGUFRecipe("q6_k", 18, .q6_K), GGUFRecipe("q5_k_m", 17, .q5_K, .medium), GGUFRecipe("q5_k_s", 16, .q5_K, .small),
         GGUFRecipe("q4_k_m", 15, .q4_K, .medium), GGUFRecipe("q4_k_s", 14, .q4_K, .small), GGUFRecipe("q5_0", 8, .q5_0),
         GGUFRecipe("q5_1", 9, .q5_1), GGUFRecipe("q4_0", 2, .q4_0), GGUFRecipe("q4_1", 3, .q4_1), GGUFRecipe("iq4_nl", 25, .iq4_NL, .small),
     ]
+
+    /// Everything as it is in memory.
+    public static let bf16 = GGUFRecipe("bf16", 32, .bf16)
 
     /// Every name.
     public static var names: [String] { all.map(\.name) }

@@ -14,21 +14,24 @@ public protocol CheckpointView: TensorProvider {
 
 extension Checkpoint: CheckpointView {}
 
-/// One way to write a checkpoint.
+/// One way to write a checkpoint. What will be written is decided when it is made, and checked as far as it can be without writing.
 public protocol CheckpointExport {
-    /// What will be written, checked as far as it can be without writing.
-    func plan() throws(CheckpointError) -> ExportPlan
+    /// What will be written.
+    var plan: ExportPlan { get }
     /// Throws what `write` would refuse before the first byte: something that is there already, too little room, and what else the format may not have.
     func check(overwrite: Bool) throws(CheckpointError)
-    /// Writes it; see `CheckpointWriter.create`.
+    /// Writes it; see `CheckpointWriter.create`. `progress` is told what is done, of what there is to do.
     func write(overwrite: Bool, progress: (Int, Int) -> Void) throws(CheckpointError)
 }
 
 /// A checkpoint as a directory of safetensors files.
 public struct DirectoryExport<Source: CheckpointView>: CheckpointExport {
+    /// The files of the directory.
+    public let plan: ExportPlan
     private let source: Source
     private let directory: String
     private let writer: CheckpointWriter
+    private let weights: WeightsPlan
 
     /// An export of a checkpoint, its companions read now; the parameters are those of `CheckpointWriter`.
     public init(
@@ -43,16 +46,15 @@ public struct DirectoryExport<Source: CheckpointView>: CheckpointExport {
         }
         writer = CheckpointWriter(
             config: source.config, companions: companions, type: type, layout: layout, maxShardSize: maxShardSize, saturating: saturating)
+        weights = try writer.weights(of: source, at: directory)
+        plan = try weights.summary(of: writer)
     }
 
-    /// The files of the directory.
-    public func plan() throws(CheckpointError) -> ExportPlan { try writer.plan(for: source, at: directory) }
-
     /// Whether the directory may be written.
-    public func check(overwrite: Bool) throws(CheckpointError) { _ = try writer.check(directory, from: source, overwrite: overwrite) }
+    public func check(overwrite: Bool) throws(CheckpointError) { _ = try writer.check(directory, plan, overwrite: overwrite) }
 
     /// Writes the directory.
     public func write(overwrite: Bool, progress: (Int, Int) -> Void) throws(CheckpointError) {
-        try writer.create(directory, from: source, overwrite: overwrite, progress: progress)
+        try writer.create(directory, weights, plan, from: source, overwrite: overwrite, progress: progress)
     }
 }

@@ -56,7 +56,12 @@ public struct CheckpointWriter {
     ///
     /// For a delta this reads the whole base, whose fingerprint it records. `directory` is where the export will be.
     public func plan(for tensors: some TensorProvider, at directory: String) throws(CheckpointError) -> ExportPlan {
-        try WeightsPlan(self, tensors: tensors.tensors, directory: Self.withoutSlash(directory)).summary(of: self)
+        try weights(of: tensors, at: directory).summary(of: self)
+    }
+
+    /// Which tensors become what in which file of the directory.
+    func weights(of tensors: some TensorProvider, at directory: String) throws(CheckpointError) -> WeightsPlan {
+        try WeightsPlan(self, tensors: tensors.tensors, directory: Self.withoutSlash(directory))
     }
 
     /// Writes a new directory: everything into `DIRECTORY.partial`, each file synced, then one rename. A directory with its final name is whole.
@@ -66,12 +71,21 @@ public struct CheckpointWriter {
     public func create(
         _ directory: String, from tensors: some TensorProvider, overwrite: Bool = false, progress: (Int, Int) -> Void = { _, _ in }
     ) throws(CheckpointError) {
-        let (target, exists, plan) = try check(directory, from: tensors, overwrite: overwrite)
+        let weights = try weights(of: tensors, at: directory)
+        try create(directory, weights, weights.summary(of: self), from: tensors, overwrite: overwrite, progress: progress)
+    }
+
+    /// The same of what was planned.
+    func create(
+        _ directory: String, _ weights: WeightsPlan, _ plan: ExportPlan, from tensors: some TensorProvider, overwrite: Bool,
+        progress: (Int, Int) -> Void
+    ) throws(CheckpointError) {
+        let (target, exists) = try check(directory, plan, overwrite: overwrite)
         let partial = target + ".partial"
         CheckpointDirectory.remove(partial)
         guard mkdir(partial, 0o755) == 0 else { throw CheckpointError(path: directory, doing: "cannot create", errno: errno) }
         do throws(CheckpointError) {
-            try write(plan, into: partial, from: tensors, progress: progress)
+            try write(weights, into: partial, from: tensors, progress: progress)
             try CheckpointDirectory.rename(partial, to: target, replacing: exists)
         } catch {
             CheckpointDirectory.remove(partial)
@@ -79,20 +93,17 @@ public struct CheckpointWriter {
         }
     }
 
-    /// Throws what `create` would refuse before the first byte; where it writes, whether something is there, and what it would write.
-    func check(
-        _ directory: String, from tensors: some TensorProvider, overwrite: Bool
-    ) throws(CheckpointError) -> (target: String, exists: Bool, plan: WeightsPlan) {
+    /// Throws what `create` would refuse before the first byte; where it writes, and whether something is there.
+    func check(_ directory: String, _ plan: ExportPlan, overwrite: Bool) throws(CheckpointError) -> (target: String, exists: Bool) {
         let target = Self.withoutSlash(directory)
         let exists = try CheckpointDirectory.checkReplaceable(target, overwrite: overwrite)
-        let plan = try WeightsPlan(self, tensors: tensors.tensors, directory: target)
-        try plan.summary(of: self).checkSpace(at: target)
-        return (target, exists, plan)
+        try plan.checkSpace(at: target)
+        return (target, exists)
     }
 
     /// Writes into an existing directory, file by file, each under a temporary name, synced, renamed.
     public func write(into directory: String, from tensors: some TensorProvider, progress: (Int, Int) -> Void = { _, _ in }) throws(CheckpointError) {
-        try write(try WeightsPlan(self, tensors: tensors.tensors, directory: directory), into: directory, from: tensors, progress: progress)
+        try write(try weights(of: tensors, at: directory), into: directory, from: tensors, progress: progress)
     }
 
     private func write(

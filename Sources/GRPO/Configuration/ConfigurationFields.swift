@@ -1,3 +1,4 @@
+internal import Checkpoints
 internal import Qwen2
 extension GRPOConfiguration {
     /// Every key that can be set, in the order of the resolved file. The defaults are those of the properties.
@@ -190,6 +191,9 @@ extension GRPOConfiguration {
         .init("save_steps", \.saveSteps, "optimizer steps a checkpoint; below 1 a share of all steps"),
         .init("save_total_limit", \.saveTotalLimit, in: .atLeast(1), "checkpoints kept, the newest; null is all"),
         .init("save_only_model", \.savesOnlyModel, "leave out of checkpoints what only resuming needs: 12 bytes a parameter"),
+        .init(
+            "export", \.exports,
+            "at the end the trained model is written to output_dir/exports as well, an adapter merged: \(ExportRequest.expected)"),
         .init("resume_from_checkpoint", \.resumePoint, "go on: true at the last checkpoint in output_dir, or at the one of this path"),
         .init("log_completions", \.logCompletions, "show completions on the terminal at each logging step; the files have all of them anyway"),
         .init(

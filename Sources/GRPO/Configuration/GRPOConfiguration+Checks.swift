@@ -34,6 +34,7 @@ extension GRPOConfiguration {
         _ = try schedule(steps: 1)
         _ = try sampling(endTokens: [])
         _ = try stopStrings()
+        _ = try exportRequests()
         if let regex = answerPattern {
             do throws(ConstraintError) {
                 _ = try PatternAutomaton(regex)

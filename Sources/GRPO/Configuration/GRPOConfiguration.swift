@@ -285,6 +285,8 @@ public struct GRPOConfiguration: Sendable {
     public var saveTotalLimit: Int?
     /// `save_only_model`
     public var savesOnlyModel = false
+    /// `export`
+    public var exports: [String] = []
     /// `resume_from_checkpoint`
     public var resumePoint = ResumePoint.none
     /// `log_completions`

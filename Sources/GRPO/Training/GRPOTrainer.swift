@@ -99,7 +99,7 @@ public final class GRPOTrainer {
     /// - Throws: an error naming what is missing or does not fit this run.
     public func resume(from path: String) throws { try restore(from: path) }
 
-    /// Runs to the last optimizer step and writes the final model.
+    /// Runs to the last optimizer step and writes the final model, and what `export` names.
     /// - Parameter shouldStop: asked after every step; when it says so, a checkpoint is written and the run ends.
     /// - Returns: nil, or the checkpoint from which the run can go on.
     /// - Throws: `FileError` and `CheckpointError` from writing, `RewardError` from a reward function.
@@ -127,6 +127,7 @@ public final class GRPOTrainer {
             }
         }
         try saveFinalModel(in: directory.path)
+        try TrainedExports(configuration)?.write { progress(.exporting(path: $0, done: $1, of: $2)) }
         return nil
     }
 

@@ -28,6 +28,7 @@ package struct TrainingData {
         self.dataset = selected?.dataset
         selection = selected?.summary
         heldOut = try PromptDataset(configuration, heldOut: true)
+        _ = try TrainedExports(configuration)?.plans()
         if let dataset = self.dataset, let rewards = self.rewards {
             try rewards.check(dataset)
             _ = try BatchPlan(configuration, rows: dataset.rows.count)

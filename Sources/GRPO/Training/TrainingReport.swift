@@ -14,6 +14,8 @@ public enum TrainingProgress: Sendable {
     case logged(step: Int, metrics: JSONObject)
     /// A checkpoint or the final model is being written: bytes of how many.
     case saving(path: String, bytes: Int, of: Int)
+    /// The trained model is being written in another format (`export`): how much is done, of how much.
+    case exporting(path: String, done: Int, of: Int)
 }
 
 /// Seconds of each phase of an optimizer step.

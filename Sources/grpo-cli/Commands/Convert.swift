@@ -15,26 +15,14 @@ struct Convert: ParsableCommand {
             Whatever is written opens with every command here. The plan is checked before the first byte; --dry-run shows it and stops.
             """)
 
-    enum Format: String, CaseIterable {
-        case safetensors, packed, delta, int8, int4, gguf
-
-        /// The format of that name; the error is one line, which ArgumentParser's own is not for so many.
-        init(argument: String) throws {
-            guard let format = Self(rawValue: argument) else {
-                throw ValidationError("it is one of \(Self.allCases.map(\.rawValue).joined(separator: ", "))")
-            }
-            self = format
-        }
-    }
-
     @Argument(help: "A checkpoint directory, a .gguf or .safetensors file, or an export of ours.")
     var source: String
 
     @Argument(help: "The directory, or the .gguf file, to write.")
     var destination: String
 
-    @Option(help: "safetensors, packed, delta, int8, int4 or gguf.", transform: Format.init(argument:))
-    var to: Format
+    @Option(help: "safetensors, packed, delta, int8, int4 or gguf.", transform: ExportRequest.Format.init(argument:))
+    var to: ExportRequest.Format
 
     @Option(help: "Element type: bfloat16, float16 or float32; by default each tensor keeps its own.")
     var dtype: ElementType?
@@ -73,7 +61,7 @@ struct Convert: ParsableCommand {
     var force = false
 
     mutating func validate() throws {
-        func only(_ option: String, _ isGiven: Bool, for formats: Format...) throws {
+        func only(_ option: String, _ isGiven: Bool, for formats: ExportRequest.Format...) throws {
             guard isGiven, !formats.contains(to) else { return }
             throw ValidationError("\(option) is for --to \(formats.map(\.rawValue).joined(separator: ", ")), not \(to.rawValue)")
         }
@@ -96,8 +84,11 @@ struct Convert: ParsableCommand {
         let opened = try Checkpoint(opening: source, anyModel: to != .gguf, base: to == .delta ? nil : base)
         let checkpoint: any CheckpointView = try mergeAdapter.map { try MergedCheckpoint(opened, adapter: $0) } ?? opened
         let importance = dryRun ? nil : try imatrix.map { try Self.importance(of: opened, on: $0) }
-        let export = try self.export(of: checkpoint, base: base, importance)
-        let plan = try export.plan()
+        var request = ExportRequest(to, recipe: quantize.flatMap(GGUFRecipe.init) ?? .bf16)
+        (request.type, request.base, request.groupSize, request.importance) = (dtype, base, groupSize, importance)
+        (request.maxShardSize, request.saturates, request.allowsFallback) = (maxShardSize?.bytes ?? .max, saturate, allowFallback)
+        let export = try request.export(checkpoint, to: destination)
+        let plan = export.plan
         if dryRun {
             try PlanReport(plan, from: source, to: destination).print()
             return try export.check(overwrite: force)
@@ -145,28 +136,21 @@ struct Convert: ParsableCommand {
         }
     }
 
-    private func export(
-        of checkpoint: some CheckpointView, base: Checkpoint?, _ importance: ImportanceMatrix?
-    ) throws -> any CheckpointExport {
-        if to == .gguf, let recipe = GGUFRecipe(quantize ?? "bf16") {
-            return GGUFExport(checkpoint, to: destination, recipe: recipe, allowingFallback: allowFallback, importance: importance)
-        }
-        let layout: CheckpointWriter.Layout =
-            switch to {
-            case .packed: .packed
-            case .delta: base.map { .delta($0) } ?? .safetensors
-            case .int8, .int4: .integers(IntegerQuantization(bits: to == .int8 ? 8 : 4, groupSize: groupSize, importance: importance))
-            case .safetensors, .gguf: .safetensors
-            }
-        return try DirectoryExport(
-            checkpoint, to: destination, type: dtype, layout: layout, maxShardSize: maxShardSize?.bytes ?? .max, saturating: saturate)
-    }
-
     /// What compression has saved.
     private func ratio(_ size: Int, of checkpoint: any CheckpointView) -> String {
         guard to == .packed || to == .delta else { return "" }
         let plain = checkpoint.tensors.reduce(0) { $0 + $1.count * (dtype?.byteCount ?? ($1.storedType?.bitCount ?? 16) / 8) }
         return String(format: " (%.1f %% of %@)", 100 * Double(size) / Double(max(plain, 1)), Terminal.bytes(plain))
+    }
+}
+
+extension ExportRequest.Format {
+    /// The format of that name; the error is one line, which ArgumentParser's own is not for so many.
+    fileprivate init(argument: String) throws {
+        guard let format = Self(rawValue: argument) else {
+            throw ValidationError("it is one of \(Self.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        self = format
     }
 }
 

@@ -9,7 +9,7 @@ import Tokenizer
 struct Tokenize: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Turn text or a conversation into a model's token ids, or ids into text.")
 
-    @Argument(help: "A checkpoint directory, a .gguf file or a packed export.")
+    @Argument(help: "A checkpoint directory, a .gguf file or an export of ours.")
     var model: String
 
     @Argument(help: "The file to read; standard input by default.")

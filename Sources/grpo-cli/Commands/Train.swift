@@ -102,6 +102,9 @@ struct Train: ParsableCommand {
         try StandardOutput.line(
             "Time at most about \(Terminal.time(time.total)), if every completion reaches its limit: \(Terminal.time(time.generation)) a generation, "
                 + "\(Terminal.time(time.training)) of training an optimizer step.")
+        for (path, plan) in try TrainedExports(configuration)?.plans() ?? [] {
+            try StandardOutput.line("At the end: \(path), \(plan.isBound ? "at most " : "")\(Terminal.bytes(plan.byteCount)).")
+        }
         for warning in configuration.warnings { try StandardOutput.line("warning: \(warning)") }
     }
 }
@@ -125,6 +128,8 @@ private final class TrainingDisplay {
             terminal.update("step \(step)/\(totalSteps): training, micro-batch \(microBatch) of \(count)")
         case .saving(let path, let bytes, let total):
             terminal.update("writing \(path): \(Terminal.bytes(bytes)) of \(Terminal.bytes(total))")
+        case .exporting(let path, let done, let total):
+            terminal.update("writing \(path): \(100 * done / max(total, 1)) %")
         case .judged(let rollouts):
             if completions > 0 { latest = rollouts }
         case .evaluating(let step, let done, let count):
