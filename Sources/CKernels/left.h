@@ -7,7 +7,7 @@
 
 #include "ck_types.h"
 
-enum { CK_TILE_ROWS = 6 };  // rows of a tile, at most
+enum { CK_TILE_ROWS = 8 };  // rows of a tile, at most
 
 // x[m][k]: BF16, or FP32 that is rounded to BF16; row-major with row stride ld, or `turned`: FP32 held as [k][m] with row stride ld.
 typedef struct {
@@ -16,6 +16,12 @@ typedef struct {
     ck_type type;
     int turned;
 } ck_left;
+
+// Where row `row` and what follows begin.
+static inline const void *ck_left_from(const ck_left *left, size_t row) {
+    size_t size = left->type == CK_F32 ? sizeof(float) : sizeof(uint16_t);
+    return (const char *)left->x + row * (left->turned ? 1 : left->ld) * size;
+}
 
 // Elements of 32 bits that `rows` rows of `count` columns take.
 size_t ck_left_count(size_t rows, size_t count);

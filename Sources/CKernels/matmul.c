@@ -14,13 +14,16 @@
 enum {
     PANEL = CK_PANEL,
     TILE_ROWS = CK_TILE_ROWS,
-    CHUNK_ROWS = 60,    // rows of x that stay in the second-level cache while panels stream by, a multiple of every tile's;
+    CHUNK_ROWS = 60,    // rows of x that stay in the second-level cache while panels stream by;
     MOST_CHUNKS = 4,    // so many times as many where they are short
     BLOCK_K = 1216,     // columns of x, likewise, at most
     GROUP_PANELS = 64,  // panels a task, at most
     TURNED_K = 512,     // rows of W that are turned at once, of
     TURNED_PANELS = 16, // so many panels at most, for the second-level cache
     MOST_PANELS = 8,    // panels a tile, at most
+    NEAR = 64 << 10,    // bytes of panels that one tile may ask for while it computes with others,
+    AHEAD = 8 << 10,    // and how far ahead it asks for its own where they are more
+    LAID_OUT = 16 << 20 // bytes of x that are laid out at a time for all tasks, at most, but for a single block
 };
 
 // A tile: y[rows][panels * 16] from x, laid out by left.h, and `panels` panels that lie `stride` elements apart, starting from init (row stride
@@ -122,6 +125,7 @@ CK_TARGET_AVX512 CK_INLINE void tile_avx512(tile t, int rows, int panels) {
                 __m512 weight = _mm512_castsi512_ps(odd ? _mm512_and_si512(pairs, high) : _mm512_slli_epi32(pairs, 16));
 #pragma clang loop unroll(full)
                 for (int r = 0; r < rows; r++) sum[r][v] = _mm512_fmadd_ps(_mm512_set1_ps(x[r]), weight, sum[r][v]);
+                __asm__ volatile("" ::: "memory");  // as above
             }
     }
     CK_TILE_END(16, _mm512_storeu_ps)
@@ -170,28 +174,34 @@ typedef struct {
 } instruction_set;
 
 CK_SHAPES(scalar, , 1, 1, 1, 1, 1, 1)
-#define CK_NARROW(isa) {0, isa##_1x1, isa##_2x1, isa##_3x1, isa##_4x1, isa##_5x1, isa##_6x1}
-#define CK_ONE_EACH {0, 1, 1, 1, 1, 1, 1}
+#define CK_TO_SIX(isa, a, b, c, d, e, f) 0, isa##_1x##a, isa##_2x##b, isa##_3x##c, isa##_4x##d, isa##_5x##e, isa##_6x##f
+#define CK_NARROW(isa) CK_TO_SIX(isa, 1, 1, 1, 1, 1, 1)
 
 #if defined(__x86_64__)
 CK_SHAPES(avx2, CK_TARGET_AVX2, 4, 2, 2, 1, 1, 1)
 CK_SHAPE(avx2, CK_TARGET_AVX2, 1, 1)
 CK_SHAPE(avx2, CK_TARGET_AVX2, 2, 1)
 CK_SHAPE(avx2, CK_TARGET_AVX2, 3, 1)
-CK_SHAPES(avx512, CK_TARGET_AVX512, 8, 4, 4, 4, 4, 4)
-CK_SHAPES(avx512, CK_TARGET_AVX512, 1, 1, 1, 1, 1, 1)
-CK_SHAPES(avx512bf16, CK_TARGET_AVX512BF16, 8, 4, 4, 4, 4, 4)
-CK_SHAPES(avx512bf16, CK_TARGET_AVX512BF16, 1, 1, 1, 1, 1, 1)
-#define CK_EIGHT(isa) {0, isa##_1x8, isa##_2x4, isa##_3x4, isa##_4x4, isa##_5x4, isa##_6x4}
+#define CK_SHAPES_512(isa, target)               \
+    CK_SHAPES(isa, target, 8, 4, 4, 4, 4, 4)     \
+    CK_SHAPE(isa, target, 7, 2)                  \
+    CK_SHAPE(isa, target, 8, 2)                  \
+    CK_SHAPES(isa, target, 1, 1, 1, 1, 1, 1)     \
+    CK_SHAPE(isa, target, 7, 1)                  \
+    CK_SHAPE(isa, target, 8, 1)
+CK_SHAPES_512(avx512, CK_TARGET_AVX512)
+CK_SHAPES_512(avx512bf16, CK_TARGET_AVX512BF16)
+#define CK_WIDE_512(isa) {CK_TO_SIX(isa, 8, 4, 4, 4, 4, 4), isa##_7x2, isa##_8x2}
+#define CK_NARROW_512(isa) {CK_NARROW(isa), isa##_7x1, isa##_8x1}
 #endif
 
-// Six rows need more than AVX2's sixteen registers: 65 GFLOP/s on a core where five reach 94.
+// AVX2: six rows need more than its sixteen registers, 65 GFLOP/s on a core where five reach 94.
 static const instruction_set by_isa[] = {
-    {CK_NARROW(scalar), CK_NARROW(scalar), CK_ONE_EACH, 6, 0},
+    {{CK_NARROW(scalar)}, {CK_NARROW(scalar)}, {0, 1, 1, 1, 1, 1, 1}, 6, 0},
 #if defined(__x86_64__)
-    {{0, avx2_1x4, avx2_2x2, avx2_3x2, avx2_4x1, avx2_5x1}, CK_NARROW(avx2), {0, 4, 2, 2, 1, 1}, 5, 0},
-    {CK_EIGHT(avx512), CK_NARROW(avx512), {0, 8, 4, 4, 4, 4, 4}, 6, 0},
-    {CK_EIGHT(avx512bf16), CK_NARROW(avx512bf16), {0, 8, 4, 4, 4, 4, 4}, 6, 1},
+    {{0, avx2_1x4, avx2_2x2, avx2_3x2, avx2_4x1, avx2_5x1}, {CK_NARROW(avx2)}, {0, 4, 2, 2, 1, 1}, 5, 0},
+    {CK_WIDE_512(avx512), CK_NARROW_512(avx512), {0, 8, 4, 4, 4, 4, 4, 2, 2}, 8, 0},
+    {CK_WIDE_512(avx512bf16), CK_NARROW_512(avx512bf16), {0, 8, 4, 4, 4, 4, 4, 2, 2}, 8, 1},
 #endif
 };
 
@@ -201,27 +211,16 @@ static size_t round_up(size_t count, size_t to) { return (count + to - 1) / to *
 
 static const float zeros[MOST_PANELS * PANEL];
 
-// Rows of a product that a task multiplies with its panels, cut into tiles whose heights differ by one at most.
+// Rows of a product that a task multiplies with its panels, cut into tiles whose heights differ by one at most, the taller ones first.
 typedef struct {
     size_t row, rows, tiles;
-    void *x;  // the tiles one after the other, in 32-bit elements
+    const void *x;  // the tiles one after the other, in 32-bit elements
 } strip;
 
-static size_t tile_start(const strip *s, size_t tile) { return s->rows * tile / s->tiles; }
+static size_t tile_rows(const strip *s, size_t tile) { return s->rows / s->tiles + (tile < s->rows % s->tiles); }
 
-// Bytes of scratch for the strip's tiles of `columns` columns.
-static size_t strip_bytes(size_t rows, size_t columns) { return round_up(ck_left_count(rows, columns) * sizeof(float), 64); }
-
-static void take_strip(strip *s, const instruction_set *set, const ck_left *left, size_t k, size_t count) {
-    size_t columns = set->multiplies_bf16 ? (count + 1) / 2 : count + count % 2;
-    for (size_t i = 0; i < s->tiles; i++) {
-        size_t first = tile_start(s, i), rows = tile_start(s, i + 1) - first;
-        if (set->multiplies_bf16)
-            ck_left_tile_bf16((uint32_t *)s->x + first * columns, left, s->row + first, rows, k, count);
-        else
-            ck_left_tile((float *)s->x + first * columns, left, s->row + first, rows, k, count);
-    }
-}
+// 32-bit elements that a row of `columns` columns takes.
+static size_t row_elements(const instruction_set *set, size_t columns) { return set->multiplies_bf16 ? (columns + 1) / 2 : columns + columns % 2; }
 
 // A tile that reaches past the last column: one panel, through a tile of our own.
 static void ragged(kernel narrow, tile t, size_t rows, size_t columns) {
@@ -234,26 +233,30 @@ static void ragged(kernel narrow, tile t, size_t rows, size_t columns) {
     for (size_t r = 0; r < rows; r++) memcpy(y + r * ldy, whole + r * PANEL, columns * sizeof(float));
 }
 
-// Every tile of the strip times `panels` panels that hold `columns` columns (a ragged one comes alone). t.y and t.init point at the strip's first row.
-static void multiply_tiles(const instruction_set *set, const strip *rows, tile t, size_t panels, size_t columns) {
-    const char *x = rows->x;
-    size_t width = set->multiplies_bf16 ? 1 : 2;
+// Every tile of the strip times `panels` panels that hold `columns` columns (a ragged one comes alone). t->y and t->init point at the strip's first row.
+static void multiply_tiles(const instruction_set *set, const strip *rows, tile *t, size_t panels, size_t columns) {
+    size_t step = 2 * PANEL * sizeof(uint16_t), bytes = panels * t->stride * sizeof(uint16_t), element = set->multiplies_bf16 ? 4 : 8;
+    t->x = rows->x;
     for (size_t i = 0; i < rows->tiles; i++) {
-        size_t first = tile_start(rows, i), count = tile_start(rows, i + 1) - first;
-        tile one = t;
-        one.y = t.y + first * t.ldy;
-        one.init = t.init + first * t.ldi;
-        // The panels that follow in memory: half under each of the first two tiles, the second one reads nothing else from there.
-        size_t halves = least(rows->tiles, 2);
-        one.next = (const char *)(t.w + (i < halves ? panels * t.stride + t.pairs * 2 * PANEL / halves * i : 0));
-        one.next_step = i < halves ? 2 * PANEL * sizeof(uint16_t) / halves : 0;
-        one.x = x + first * t.pairs * width * sizeof(float);
-        if (columns < panels * PANEL)
-            ragged(set->narrow[count], one, count, columns);
-        else if (panels == set->panels[count])
-            set->wide[count](&one);
+        size_t count = tile_rows(rows, i);
+        // The panels that follow in memory: half under each of the first two tiles, the second one reads nothing else from there. A tile alone asks
+        // for all of them if they are few, otherwise for what it will itself read next.
+        const char *w = (const char *)t->w;
+        if (rows->tiles == 1)
+            t->next = w + (bytes <= NEAR ? bytes : AHEAD / panels), t->next_step = step;
+        else if (i < 2)
+            t->next = w + bytes + t->pairs * step / 2 * i, t->next_step = step / 2;
         else
-            for (size_t p = 0; p < panels; p++, one.y += PANEL, one.w += t.stride, one.init += t.init == zeros ? 0 : PANEL) set->narrow[count](&one);
+            t->next = w, t->next_step = 0;
+        if (columns < panels * PANEL) {
+            ragged(set->narrow[count], *t, count, columns);
+        } else if (panels == set->panels[count]) {
+            set->wide[count](t);
+        } else {
+            tile one = *t;
+            for (size_t p = 0; p < panels; p++, one.y += PANEL, one.w += t->stride, one.init += t->init == zeros ? 0 : PANEL) set->narrow[count](&one);
+        }
+        t->y += count * t->ldy, t->init += count * t->ldi, t->x = (const char *)t->x + count * t->pairs * element;
     }
 }
 
@@ -268,109 +271,187 @@ static size_t chunk_rows(size_t columns) {
 
 static size_t chunks_of(size_t m, size_t rows) { return (m + rows - 1) / rows; }
 
-// Whole tiles each.
-static strip chunk(const instruction_set *set, size_t m, size_t chunks, size_t index, void *x) {
-    size_t tiles = (m + set->rows - 1) / set->rows;
-    size_t row = least(m, tiles * index / chunks * set->rows), end = least(m, tiles * (index + 1) / chunks * set->rows);
-    return (strip){row, end - row, (end - row + set->rows - 1) / set->rows, x};
+// Columns [first, end) of the left operand in chunks of rows and blocks of columns, laid out once for all tasks.
+typedef struct {
+    const instruction_set *set;
+    ck_left left;
+    size_t m, chunks, first, end, block;
+    size_t bytes;  // of a strip
+    char *strips;  // [chunk][block]; NULL while nothing is laid out
+} operand;
+
+static size_t blocks_of(const operand *o) { return (o->end - o->first + o->block - 1) / o->block; }
+
+// A chunk of rows: whole tiles, their sum as even as it can be.
+static strip chunk(const operand *o, size_t index) {
+    size_t height = o->set->rows, tiles = (o->m + height - 1) / height;
+    size_t row = least(o->m, tiles * index / o->chunks * height), end = least(o->m, tiles * (index + 1) / o->chunks * height);
+    return (strip){row, end - row, (end - row + height - 1) / height, NULL};
 }
 
-// Into how many groups, `most` panels each at most, the panels are cut: `each` tasks a thread or more, and as many for every thread.
-static size_t groups_of(size_t panels, size_t chunks, size_t each, size_t most) {
-    size_t threads = (size_t)ck_threads(), groups = (panels + most - 1) / most, wanted = (each * threads + chunks - 1) / chunks;
+static size_t strip_bytes(const operand *o) {
+    size_t height = o->set->rows, tiles = (o->m + height - 1) / height;
+    return round_up(ck_left_count((tiles + o->chunks - 1) / o->chunks * height, o->block) * sizeof(float), 64);
+}
+
+// Lays out columns [k, k + count) of the strip.
+static void take_strip(const operand *o, const strip *s, char *x, size_t k, size_t count) {
+    size_t row = s->row;
+    for (size_t i = 0; i < s->tiles; i++) {
+        size_t rows = tile_rows(s, i);
+        if (o->set->multiplies_bf16)
+            ck_left_tile_bf16((uint32_t *)(void *)x, &o->left, row, rows, k, count);
+        else
+            ck_left_tile((float *)(void *)x, &o->left, row, rows, k, count);
+        x += rows * row_elements(o->set, count) * sizeof(float);
+        row += rows;
+    }
+}
+
+// Where a chunk's block that begins at column k lies.
+static char *strip_of(const operand *o, size_t index, size_t k) {
+    return o->strips + (index * blocks_of(o) + (k - o->first) / o->block) * o->bytes;
+}
+
+static void lay_out_task(void *context, size_t index) {
+    const operand *o = context;
+    size_t blocks = blocks_of(o), k = o->first + index % blocks * o->block;
+    strip rows = chunk(o, index / blocks);
+    take_strip(o, &rows, strip_of(o, index / blocks, k), k, least(o->block, o->end - k));
+}
+
+static void lay_out(operand *o) {
+    o->bytes = strip_bytes(o);
+    o->strips = ck_shared_scratch(o->chunks * blocks_of(o) * o->bytes);
+    ck_parallel_for(o->chunks * blocks_of(o), lay_out_task, o);
+}
+
+// Into how many groups, `most` units each at most, units of panels are cut: `each` tasks a thread or more, and as many for every thread.
+static size_t groups_of(size_t units, size_t chunks, size_t each, size_t most) {
+    size_t threads = (size_t)ck_threads(), groups = (units + most - 1) / most, wanted = (each * threads + chunks - 1) / chunks;
     if (groups < wanted) groups = wanted;
-    while (groups < panels && groups * chunks % threads != 0) groups++;
-    return least(groups, panels);
+    while (groups < units && groups * chunks % threads != 0) groups++;
+    return least(groups, units);
 }
 
+// y[m][n] = x W^T: a task is a chunk of rows times a group of panels, cut where the strips take several panels at once.
 typedef struct {
     float *y;
     size_t ldy;
-    ck_left left;
+    operand x;
     const uint16_t *packed;
-    size_t m, k, n, chunks, groups;
+    size_t k, n, width, groups;  // width: columns that a strip takes at once
     const float *bias;
     int accumulate;
 } product;
 
 static void product_task(void *context, size_t index) {
     const product *a = context;
-    const instruction_set *set = &by_isa[ck_isa()];
-    size_t panels = (a->n + PANEL - 1) / PANEL, group = index % a->groups, stride = ck_panel_count(a->k);
-    size_t column = panels * group / a->groups * PANEL, end = least(panels * (group + 1) / a->groups * PANEL, a->n);
-    strip rows = chunk(set, a->m, a->chunks, index / a->groups, NULL);
-    size_t blocks = rows.tiles <= 2 || a->k == 0 ? 1 : (a->k + BLOCK_K - 1) / BLOCK_K;
-    size_t block_k = round_up((a->k + blocks - 1) / blocks, 2), at_once = panels_at_once(set, &rows), step;
-    rows.x = ck_scratch(strip_bytes(rows.rows, least(block_k, a->k)));
+    const operand *x = &a->x;
+    size_t units = (a->n + a->width - 1) / a->width, group = index % a->groups, stride = ck_panel_count(a->k);
+    size_t column = units * group / a->groups * a->width, end = least(units * (group + 1) / a->groups * a->width, a->n);
+    strip rows = chunk(x, index / a->groups);
+    char *own = x->strips ? NULL : ck_scratch(strip_bytes(x));
     float *y = a->y + rows.row * a->ldy;
-    size_t k = 0;
+    size_t k = 0, at_once = panels_at_once(x->set, &rows), step;
     do {  // also when k is 0: an empty sum
-        size_t count = least(block_k, a->k - k);
-        take_strip(&rows, set, &a->left, k, count);
+        size_t count = least(x->block, a->k - k);
+        if (own) take_strip(x, &rows, own, k, count);
+        rows.x = own ? own : strip_of(x, index / a->groups, k);
         for (size_t c = column; c < end; c += step * PANEL) {
             size_t left = end - c;
             step = at_once * PANEL <= left ? at_once : 1;
             const uint16_t *w = a->packed + c / PANEL * stride + k * PANEL;
             tile t = {.y = y + c, .ldy = a->ldy, .init = y + c, .ldi = a->ldy, .w = w, .stride = stride, .pairs = (count + 1) / 2};
             if (k == 0 && !a->accumulate) t.init = a->bias ? a->bias + c : zeros, t.ldi = 0;
-            multiply_tiles(set, &rows, t, step, least(left, step * PANEL));
+            multiply_tiles(x->set, &rows, &t, step, least(left, step * PANEL));
         }
-    } while ((k += block_k) < a->k);
+    } while ((k += x->block) < a->k);
 }
 
 static void multiply(product a) {
-    if (a.m == 0 || a.n == 0) return;
-    a.chunks = chunks_of(a.m, chunk_rows(a.k));
-    a.groups = groups_of((a.n + PANEL - 1) / PANEL, a.chunks, 4, GROUP_PANELS);
-    ck_parallel_for(a.chunks * a.groups, product_task, &a);
+    operand *x = &a.x;
+    x->set = &by_isa[ck_isa()];
+    x->chunks = chunks_of(x->m, chunk_rows(a.k));
+    x->end = a.k;
+    strip first = chunk(x, 0);
+    size_t blocks = first.tiles <= 2 ? 1 : (a.k + BLOCK_K - 1) / BLOCK_K, at_once = panels_at_once(x->set, &first);
+    x->block = blocks == 0 ? 1 : round_up((a.k + blocks - 1) / blocks, 2);
+    a.width = at_once * PANEL;
+    a.groups = groups_of((a.n + a.width - 1) / a.width, x->chunks, 4, GROUP_PANELS / at_once);
+    if (a.groups > 1 && a.k > 0) lay_out(x);
+    ck_parallel_for(x->chunks * a.groups, product_task, &a);
+}
+
+// So many rows at a time that what is laid out of them stays within its bound.
+static void multiply_rows(product a) {
+    if (a.n == 0) return;
+    size_t m = a.x.m, fit = LAID_OUT / (a.k * sizeof(float) + 1) / CHUNK_ROWS * CHUNK_ROWS, most = fit < CHUNK_ROWS ? CHUNK_ROWS : fit;
+    for (size_t row = 0; row < m; row += most) {
+        product part = a;
+        part.x.m = least(most, m - row);
+        part.x.left.x = ck_left_from(&a.x.left, row);
+        part.y += row * a.ldy;
+        multiply(part);
+    }
 }
 
 void ck_matmul(
     float *y, size_t ldy, const uint16_t *x, size_t m, size_t k, const uint16_t *packed, size_t n, const float *bias, int accumulate) {
-    multiply((product){.y = y, .ldy = ldy, .left = {x, k, CK_BF16, 0}, .packed = packed, .m = m, .k = k, .n = n, .bias = bias, .accumulate = accumulate});
+    operand left = {.left = {x, k, CK_BF16, 0}, .m = m};
+    multiply_rows((product){.y = y, .ldy = ldy, .x = left, .packed = packed, .k = k, .n = n, .bias = bias, .accumulate = accumulate});
 }
 
 void ck_matmul_tn(float *dw, const float *dy, size_t rows, size_t n, const uint16_t *packed_x, size_t k, int accumulate) {
-    multiply((product){.y = dw, .ldy = k, .left = {dy, n, CK_F32, 1}, .packed = packed_x, .m = n, .k = rows, .n = k, .accumulate = accumulate});
+    operand left = {.left = {dy, n, CK_F32, 1}, .m = n};
+    multiply_rows((product){.y = dw, .ldy = k, .x = left, .packed = packed_x, .k = rows, .n = k, .accumulate = accumulate});
 }
 
+// dx[m][k] = dy W: a task is a group of columns of W, turned into panels, which all rows of dy pass.
 typedef struct {
     float *dx;
-    ck_left left;
+    operand dy;
     const uint16_t *packed;
-    size_t m, n, k, groups;
+    size_t k, unit, groups;  // unit: panels that a strip takes at once
     int accumulate;
 } product_nn;
 
-// Outputs are columns of W here: each block of its rows is turned into panels of columns, which all rows of dy pass.
 static void product_nn_task(void *context, size_t index) {
     const product_nn *a = context;
-    const instruction_set *set = &by_isa[ck_isa()];
-    size_t all = (a->k + PANEL - 1) / PANEL, first = all * index / a->groups, panels = all * (index + 1) / a->groups - first;
-    size_t column = first * PANEL, columns = least(panels * PANEL, a->k - column);
-    size_t bytes = strip_bytes(CHUNK_ROWS, TURNED_K), size = TURNED_K * PANEL, step;
-    char *scratch = ck_scratch(bytes + panels * size * sizeof(uint16_t));
-    uint16_t *turned = (uint16_t *)(void *)(scratch + bytes);
-    size_t n = 0;
-    do {
-        size_t count = least(TURNED_K, a->n - n);
+    const operand *dy = &a->dy;
+    size_t all = (a->k + PANEL - 1) / PANEL, units = (all + a->unit - 1) / a->unit;
+    size_t first = units * index / a->groups * a->unit, panels = least(all, units * (index + 1) / a->groups * a->unit) - first;
+    size_t column = first * PANEL, columns = least(panels * PANEL, a->k - column), size = TURNED_K * PANEL, step;
+    uint16_t *turned = ck_scratch(panels * size * sizeof(uint16_t));
+    for (size_t n = dy->first; n < dy->end; n += TURNED_K) {
+        size_t count = least(TURNED_K, dy->end - n);
         for (size_t p = 0; p < panels; p++) ck_panel_turn(turned + p * size, a->packed, n, count, a->k, column + p * PANEL);
-        for (size_t i = 0, chunks = chunks_of(a->m, CHUNK_ROWS); i < chunks; i++) {
-            strip rows = chunk(set, a->m, chunks, i, scratch);
-            size_t at_once = panels_at_once(set, &rows);
-            take_strip(&rows, set, &a->left, n, count);
+        for (size_t i = 0; i < dy->chunks; i++) {
+            strip rows = chunk(dy, i);
+            rows.x = strip_of(dy, i, n);
+            size_t at_once = panels_at_once(dy->set, &rows);
             for (size_t c = 0; c < columns; c += step * PANEL) {
                 step = at_once * PANEL <= columns - c ? at_once : 1;
                 float *y = a->dx + rows.row * a->k + column + c;
                 tile t = {.y = y, .ldy = a->k, .init = y, .ldi = a->k, .w = turned + c * TURNED_K, .stride = size, .pairs = (count + 1) / 2};
                 if (n == 0 && !a->accumulate) t.init = zeros, t.ldi = 0;
-                multiply_tiles(set, &rows, t, step, least(columns - c, step * PANEL));
+                multiply_tiles(dy->set, &rows, &t, step, least(columns - c, step * PANEL));
             }
         }
-    } while ((n += TURNED_K) < a->n);
+    }
 }
 
 void ck_matmul_nn(float *dx, const float *dy, size_t m, const uint16_t *packed, size_t n, size_t k, int accumulate) {
-    product_nn a = {dx, {dy, n, CK_F32, 0}, packed, m, n, k, groups_of((k + PANEL - 1) / PANEL, 1, 2, TURNED_PANELS), accumulate};
-    if (m > 0) ck_parallel_for(a.groups, product_nn_task, &a);
+    if (n == 0 && !accumulate) memset(dx, 0, m * k * sizeof *dx);
+    if (m == 0 || k == 0) return;
+    operand left = {.set = &by_isa[ck_isa()], .left = {dy, n, CK_F32, 0}, .m = m, .chunks = chunks_of(m, CHUNK_ROWS), .block = TURNED_K};
+    strip rows = chunk(&left, 0);
+    product_nn a = {.dx = dx, .dy = left, .packed = packed, .k = k, .unit = panels_at_once(left.set, &rows), .accumulate = accumulate};
+    size_t units = ((k + PANEL - 1) / PANEL + a.unit - 1) / a.unit, fit = LAID_OUT / (m * sizeof(float)) / TURNED_K * TURNED_K;
+    a.groups = groups_of(units, 1, 2, TURNED_PANELS / a.unit);
+    for (; a.dy.first < n; a.dy.first = a.dy.end) {
+        a.dy.end = least(n, a.dy.first + (fit < TURNED_K ? TURNED_K : fit));
+        lay_out(&a.dy);
+        ck_parallel_for(a.groups, product_nn_task, &a);
+    }
 }

@@ -16,7 +16,8 @@ enum {
     TILE_ROWS = 12,           // rows of x in registers, at most
     CHUNK_ROWS = 60,          // rows of x that stay in the L2 cache while panels stream by,
     CHUNK_BYTES = 256 << 10,  // as long as they are no more bytes than this
-    AHEAD = 1024              // bytes of weights that are asked for before they are used: the prefetcher stops at every panel's end
+    GROUP_PANELS = 64,        // panels a task, at most
+    AHEAD = 4096              // bytes of weights that are asked for before they are used: the prefetcher stops at every panel's end
 };
 
 // 32 numbers of a row of x, scale * q each: this and then the integers, in 8 bits.
@@ -360,7 +361,7 @@ void ck_matmul_quantized(
     size_t fit = row_bytes ? CHUNK_BYTES / row_bytes / kernels->rows * kernels->rows : CHUNK_ROWS;
     size_t chunk = fit < kernels->rows ? kernels->rows : least(fit, CHUNK_ROWS), chunks = (m + chunk - 1) / chunk;
     size_t panels = (n + CK_PANEL - 1) / CK_PANEL, group = panels / ((size_t)ck_threads() * 4);
-    group = group < 1 ? 1 : least(group, 16);
+    group = group < 1 ? 1 : least(group, GROUP_PANELS);
     product a = {y, ldy, quantized, packed, m, blocks, row_bytes, n, chunk, chunks, group, bias, type, kernels};
     ck_parallel_for(chunks * ((panels + group - 1) / group), product_task, &a);
 }

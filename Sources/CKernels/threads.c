@@ -163,26 +163,36 @@ void ck_parallel_for(size_t count, ck_task task, void *context) {
     pthread_mutex_unlock(&pool.owner);
 }
 
-static pthread_key_t scratch_key;
-static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
-static __thread struct {
+// A thread's two pieces of memory: that of a task, and that of the thread which runs tasks.
+typedef struct {
     void *memory;
     size_t bytes;
-} scratch;
+} piece;
+static pthread_key_t scratch_key;
+static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
+static __thread piece scratch[2];
 
-static void make_scratch_key(void) { pthread_key_create(&scratch_key, free); }
+static void free_scratch(void *pieces) {
+    for (int i = 0; i < 2; i++) free(((piece *)pieces)[i].memory);
+}
 
-void *ck_scratch(size_t bytes) {
-    if (bytes <= scratch.bytes) return scratch.memory;
+static void make_scratch_key(void) { pthread_key_create(&scratch_key, free_scratch); }
+
+static void *take(piece *p, size_t bytes) {
+    if (bytes <= p->bytes) return p->memory;
     pthread_once(&scratch_once, make_scratch_key);
-    free(scratch.memory);
+    free(p->memory);
     bytes = (bytes + 4095) & ~(size_t)4095;
-    scratch.memory = aligned_alloc(64, bytes);
-    if (!scratch.memory) {
+    p->memory = aligned_alloc(64, bytes);
+    if (!p->memory) {
         fprintf(stderr, "out of memory: %zu bytes of scratch for a kernel\n", bytes);
         abort();
     }
-    scratch.bytes = bytes;
-    pthread_setspecific(scratch_key, scratch.memory);
-    return scratch.memory;
+    p->bytes = bytes;
+    pthread_setspecific(scratch_key, scratch);
+    return p->memory;
 }
+
+void *ck_scratch(size_t bytes) { return take(&scratch[0], bytes); }
+
+void *ck_shared_scratch(size_t bytes) { return take(&scratch[1], bytes); }

@@ -19,4 +19,7 @@ void ck_parallel_for(size_t count, ck_task _Nonnull task, void *_Nullable contex
 // takes some itself.
 void *_Nonnull ck_scratch(size_t bytes);
 
+// The same, apart from it, for what a kernel shares with its tasks, which may take scratch memory of their own.
+void *_Nonnull ck_shared_scratch(size_t bytes);
+
 #endif
