@@ -151,7 +151,7 @@ CK_TARGET_AVX512BF16 CK_INLINE void tile_avx512bf16(tile t, int rows, int panels
 
 #endif
 
-// One function a (rows, panels) shape, by pointer: to copy a tile that was just written costs a hundred cycles of waiting for its stores.
+// One function a (rows, panels) shape, by pointer: a copy would read the tile's fields before their stores can be forwarded.
 #define CK_SHAPE(isa, target, rows, panels) \
     target static void isa##_##rows##x##panels(const tile *t) { tile_##isa(*t, rows, panels); }
 #define CK_SHAPES(isa, target, a, b, c, d, e, f)                                                                                      \
