@@ -23,7 +23,7 @@ enum {
     MOST_PANELS = 8,    // panels a tile, at most
     NEAR = 64 << 10,    // bytes of panels that one tile may ask for while it computes with others,
     AHEAD = 8 << 10,    // and how far ahead it asks for its own where they are more
-    LAID_OUT = 16 << 20 // bytes of x that are laid out at a time for all tasks, at most, but for a single block
+    LAID_OUT = 16 << 20 // bytes of x that are laid out at a time for all tasks, at most, but for one chunk or block
 };
 
 // A tile: y[rows][panels * 16] from x, laid out by left.h, and `panels` panels that lie `stride` elements apart, starting from init (row stride
@@ -125,7 +125,7 @@ CK_TARGET_AVX512 CK_INLINE void tile_avx512(tile t, int rows, int panels) {
                 __m512 weight = _mm512_castsi512_ps(odd ? _mm512_and_si512(pairs, high) : _mm512_slli_epi32(pairs, 16));
 #pragma clang loop unroll(full)
                 for (int r = 0; r < rows; r++) sum[r][v] = _mm512_fmadd_ps(_mm512_set1_ps(x[r]), weight, sum[r][v]);
-                __asm__ volatile("" ::: "memory");  // as above
+                __asm__ volatile("" ::: "memory");  // or it spills: see pair_avx2
             }
     }
     CK_TILE_END(16, _mm512_storeu_ps)

@@ -68,6 +68,6 @@ struct GGUFPlan {
             path: path,
             message:
                 "\(summary.substitutions.count) tensors cannot have the type asked for (\(kinds)), such as \(first.tensor): \(first.reason); accept this with "
-                + "--allow-fallback, or choose a type with blocks of 32 (q8_0, q5_0, q5_1, q4_0, q4_1, iq4_nl)")
+                + "--allow-fallback (of convert), or choose a type with blocks of 32 (q8_0, q5_0, q5_1, q4_0, q4_1, iq4_nl)")
     }
 }

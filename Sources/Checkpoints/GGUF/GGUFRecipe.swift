@@ -18,7 +18,7 @@ public struct GGUFRecipe: Sendable {
         GGUFRecipe("q5_1", 9, .q5_1), GGUFRecipe("q4_0", 2, .q4_0), GGUFRecipe("q4_1", 3, .q4_1), GGUFRecipe("iq4_nl", 25, .iq4_NL, .small),
     ]
 
-    /// Everything as it is in memory.
+    /// What a GGUF file holds unless said otherwise.
     public static let bf16 = GGUFRecipe("bf16", 32, .bf16)
 
     /// Every name.
