@@ -87,29 +87,33 @@ static float magnitudes(const uint16_t *x, const uint16_t *w, size_t stride, siz
 
 enum { ZERO, BIAS, HELD };
 
-// y = x Wᵀ, every row also alone: its bits may not depend on the tile that it was in.
+// y = x Wᵀ, twice in one call, and every row also alone: its bits may not depend on the tile that it was in.
 static void check_product(ck_isa_level level, size_t m, size_t n, size_t k, float scale, int start) {
     size_t ldy = n + 1;
     uint16_t *x = halves(m * k, scale), *w = halves(n * k, scale), *packed = array(ck_packed_count(n, k), sizeof *packed);
     size_t count = (m - 1) * ldy + n;
     float *bias = floats(n, scale), *y = floats(count, scale), *held = array(count, sizeof *held), *alone = array(n, sizeof *alone);
+    float *second = array(m * n, sizeof *second);
     memcpy(held, y, count * sizeof *y);
+    for (size_t r = 0; r < m; r++) memcpy(second + r * n, y + r * ldy, n * sizeof *y);
     ck_pack_rows(packed, w, 0, n, k);
-    ck_matmul(y, ldy, x, m, k, packed, n, start == BIAS ? bias : NULL, start == HELD);
+    const float *start_bias = start == BIAS ? bias : NULL;
+    ck_matmul((ck_output[]){{y, ldy, packed, n, start_bias}, {second, n, packed, n, start_bias}}, 2, x, m, k, start == HELD);
     for (size_t r = 0; r < m; r++) {
         memcpy(alone, held + r * ldy, n * sizeof *alone);
-        ck_matmul(alone, n, x + r * k, 1, k, packed, n, start == BIAS ? bias : NULL, start == HELD);
+        ck_matmul(&(ck_output){alone, n, packed, n, start_bias}, 1, x + r * k, 1, k, start == HELD);
         for (size_t c = 0; c < n; c++) {
             float first = start == ZERO ? 0 : start == BIAS ? bias[c] : held[r * ldy + c];
             float size = fabsf(first) + magnitudes(x + r * k, w + c * k, 1, k);
             compare("product", level, y[r * ldy + c], chain(level, first, x + r * k, w + c * k, 1, k), size, m, n, k);
 #if !defined(EMULATED_SIMDE_DPBF16)
             compare("row alone", level, alone[c], y[r * ldy + c], size, m, n, k);
+            compare("second output", level, second[r * n + c], y[r * ldy + c], size, m, n, k);
 #endif
         }
         if (r + 1 < m) compare("gap", level, y[r * ldy + n], held[r * ldy + n], 0, m, n, k);
     }
-    free(x), free(w), free(packed), free(bias), free(y), free(held), free(alone);
+    free(x), free(w), free(packed), free(bias), free(y), free(held), free(alone), free(second);
 }
 
 // dx = dy W and dw = dyᵀ x; dy is rounded on the way, here it has nothing to round.
@@ -196,25 +200,28 @@ static uint8_t *quantized_matrix(ck_quantized_type type, size_t n, size_t k) {
     return packed;
 }
 
-// y = x Wᵀ of every quantised type, bit for bit under every instruction set, every row also alone.
+// y = x Wᵀ of every quantised type, bit for bit under every instruction set, twice in one call, every row also alone.
 static void check_quantized(ck_isa_level level, ck_quantized_type type, size_t m, size_t n, size_t k, int with_bias) {
     size_t ldy = n + 1, count = (m - 1) * ldy + n;
     uint8_t *packed = quantized_matrix(type, n, k);
     float *x = floats(m * k, 2), *bias = floats(n, 9), *y = floats(count, 1), *held = array(count, sizeof *held), *alone = array(n, sizeof *alone);
     for (size_t i = 0; i < m * k; i += 7) x[i] = x[i] < 0 ? -2 : 2;  // so that many integers are extreme
     memcpy(held, y, count * sizeof *y);
-    ck_matmul_quantized(y, ldy, x, CK_F32, m, k, packed, type, n, with_bias ? bias : NULL);
+    float *second = array(m * n, sizeof *second);
+    const float *start = with_bias ? bias : NULL;
+    ck_matmul_quantized((ck_output[]){{y, ldy, packed, n, start}, {second, n, packed, n, start}}, 2, type, x, CK_F32, m, k);
     for (size_t r = 0; r < m; r++) {
-        ck_matmul_quantized(alone, n, x + r * k, CK_F32, 1, k, packed, type, n, with_bias ? bias : NULL);
+        ck_matmul_quantized(&(ck_output){alone, n, packed, n, start}, 1, type, x + r * k, CK_F32, 1, k);
         for (size_t c = 0; c < n; c++) {
             float expected = quantized_output(type, x + r * k, packed, c, k, with_bias ? bias[c] : 0);
             // Integer sums are exact: no set of instructions has another result.
             compare("quantised product", CK_ISA_SCALAR, y[r * ldy + c], expected, 0, m, n, k);
             compare("quantised row alone", CK_ISA_SCALAR, alone[c], y[r * ldy + c], 0, m, n, k);
+            compare("second quantised output", CK_ISA_SCALAR, second[r * n + c], y[r * ldy + c], 0, m, n, k);
         }
         if (r + 1 < m) compare("gap", level, y[r * ldy + n], held[r * ldy + n], 0, m, n, k);
     }
-    free(packed), free(x), free(bias), free(y), free(held), free(alone);
+    free(packed), free(x), free(bias), free(y), free(held), free(alone), free(second);
 }
 
 // Packing from numbers and blocks, unpacking: for the sanitizers.
@@ -361,7 +368,7 @@ static void nested(void *context, size_t index) {
     memset(x, 0, sizeof x);
     uint16_t half[40], packed[1024];
     ck_f32_to_bf16(half, x, 40), ck_pack_rows(packed, half, 0, 4, 10);
-    ck_matmul(x, 4, half, 2, 10, packed, 4, NULL, 0);
+    ck_matmul(&(ck_output){x, 4, packed, 4, NULL}, 1, half, 2, 10, 0);
 }
 
 static void *call(void *unused) {

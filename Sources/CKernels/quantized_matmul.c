@@ -238,7 +238,7 @@ CK_TARGET_AVX512BF16 CK_INLINE void tile_vnni(tile t, int rows, ck_quantized_typ
 
 #endif
 
-// MARK: One function a height, type and instruction set, by pointer as in matmul.c
+// MARK: One function a height, type and instruction set, by pointer as in matmul_tiles.c
 
 #define CK_SHAPE(isa, target, type, rows) \
     target static void isa##_##type##_##rows(const tile *t) { tile_##isa(*t, rows, type); }
@@ -297,38 +297,41 @@ static const kernels *const by_isa[] = {&scalar, &scalar, &scalar, &scalar};
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 typedef struct {
-    float *y;
-    size_t ldy;
+    const ck_output *outputs;
+    size_t count;
     const char *x;
-    const uint8_t *packed;
-    size_t m, blocks, row_bytes, n, chunk, chunks, group;
-    const float *bias;
+    size_t m, blocks, row_bytes, chunk, chunks, group, panels;  // panels: of all outputs, one after the other
     ck_quantized_type type;
     const kernels *kernels;
 } product;
 
+static size_t panels_of(const ck_output *o) { return (o->n + CK_PANEL - 1) / CK_PANEL; }
+
+// One panel of an output times rows [row, row + rows), cut into tiles.
+static void multiply_panel(const product *a, const ck_output *o, size_t panel, size_t row, size_t rows) {
+    size_t column = panel * CK_PANEL, exist = least(CK_PANEL, o->n - column), tiles = (rows + a->kernels->rows - 1) / a->kernels->rows;
+    const uint8_t *w = (const uint8_t *)o->packed + panel * a->blocks * ck_step_bytes(a->type);
+    float init[CK_PANEL] = {0}, whole[TILE_ROWS * CK_PANEL];
+    if (o->bias) memcpy(init, o->bias + column, exist * sizeof *init);
+    for (size_t i = 0; i < tiles; i++) {
+        size_t first = rows * i / tiles, count = rows * (i + 1) / tiles - first;
+        float *y = o->y + (row + first) * o->ldy + column;
+        tile t = {y, o->ldy, init, a->x + (row + first) * a->row_bytes, a->row_bytes, w, a->blocks};
+        if (exist < CK_PANEL) t.y = whole, t.ldy = CK_PANEL;
+        a->kernels->tiles[a->type][count](&t);
+        if (exist < CK_PANEL)
+            for (size_t r = 0; r < count; r++) memcpy(y + r * o->ldy, whole + r * CK_PANEL, exist * sizeof *y);
+    }
+}
+
 // A group of panels times a chunk of rows. Neighbouring tasks share the panels.
 static void product_task(void *context, size_t index) {
     const product *a = context;
-    size_t row = index % a->chunks * a->chunk, rows = least(a->chunk, a->m - row), tallest = a->kernels->rows;
-    size_t tiles = (rows + tallest - 1) / tallest;
-    size_t panel = index / a->chunks * a->group, end = least(panel + a->group, (a->n + CK_PANEL - 1) / CK_PANEL);
-    for (; panel < end; panel++) {
-        size_t column = panel * CK_PANEL, exist = least(CK_PANEL, a->n - column);
-        float init[CK_PANEL] = {0}, whole[TILE_ROWS * CK_PANEL];
-        if (a->bias) memcpy(init, a->bias + column, exist * sizeof *init);
-        for (size_t i = 0; i < tiles; i++) {
-            size_t first = rows * i / tiles, count = rows * (i + 1) / tiles - first;
-            float *y = a->y + (row + first) * a->ldy + column;
-            tile t = {
-                y, a->ldy, init, a->x + (row + first) * a->row_bytes, a->row_bytes, a->packed + panel * a->blocks * ck_step_bytes(a->type), a->blocks,
-            };
-            if (exist < CK_PANEL) t.y = whole, t.ldy = CK_PANEL;
-            a->kernels->tiles[a->type][count](&t);
-            if (exist < CK_PANEL)
-                for (size_t r = 0; r < count; r++) memcpy(y + r * a->ldy, whole + r * CK_PANEL, exist * sizeof *y);
-        }
-    }
+    size_t row = index % a->chunks * a->chunk, rows = least(a->chunk, a->m - row);
+    size_t first = index / a->chunks * a->group, end = least(first + a->group, a->panels), before = 0;
+    for (const ck_output *o = a->outputs; o < a->outputs + a->count; before += panels_of(o++))
+        for (size_t panel = first > before ? first : before; panel < least(end, before + panels_of(o)); panel++)
+            multiply_panel(a, o, panel - before, row, rows);
 }
 
 typedef struct {
@@ -349,19 +352,18 @@ static void quantize_task(void *context, size_t index) {
 }
 
 void ck_matmul_quantized(
-    float *y, size_t ldy, const void *x, ck_type x_type, size_t m, size_t k, const void *packed, ck_quantized_type type, size_t n,
-    const float *bias) {
+    const ck_output *outputs, size_t count, ck_quantized_type type, const void *x, ck_type x_type, size_t m, size_t k) {
     const kernels *kernels = by_isa[ck_isa()];
-    x_form form = kernels->form(type);
     size_t blocks = k / CK_QUANTIZED_BLOCK, row_bytes = blocks * X_BYTES;
     char *quantized = ck_scratch(m * row_bytes);  // no task below takes scratch memory
-    quantization q = {quantized, form, x, x_type, m, blocks, row_bytes};
+    quantization q = {quantized, kernels->form(type), x, x_type, m, blocks, row_bytes};
     ck_parallel_for((m + TASK_ROWS - 1) / TASK_ROWS, quantize_task, &q);
 
     size_t fit = row_bytes ? CHUNK_BYTES / row_bytes / kernels->rows * kernels->rows : CHUNK_ROWS;
-    size_t chunk = fit < kernels->rows ? kernels->rows : least(fit, CHUNK_ROWS), chunks = (m + chunk - 1) / chunk;
-    size_t panels = (n + CK_PANEL - 1) / CK_PANEL, group = panels / ((size_t)ck_threads() * 4);
+    size_t chunk = fit < kernels->rows ? kernels->rows : least(fit, CHUNK_ROWS), chunks = (m + chunk - 1) / chunk, panels = 0;
+    for (size_t i = 0; i < count; i++) panels += panels_of(&outputs[i]);
+    size_t group = panels / ((size_t)ck_threads() * 4);
     group = group < 1 ? 1 : least(group, GROUP_PANELS);
-    product a = {y, ldy, quantized, packed, m, blocks, row_bytes, n, chunk, chunks, group, bias, type, kernels};
+    product a = {outputs, count, quantized, m, blocks, row_bytes, chunk, chunks, group, panels, type, kernels};
     ck_parallel_for(chunks * ((panels + group - 1) / group), product_task, &a);
 }

@@ -108,19 +108,31 @@ extension Qwen2Model {
         let tape = tape.flatMap { $0.recomputes ? nil : $0 }
         let normed = workspace.normed.raw(byteCount: rows.count * hidden * computeType.byteCount)
         normalize(x, by: layer.inputLayernorm, rows: rows.count, into: normed)
-        let (plainK, k, v) = storeKeysAndValues(layer, rows, normed, store)
+
+        let delta = workspace.delta.floats(count: rows.count * hidden)
+        let q = workspace.q.floats(count: rows.count * queryWidth)
+        let plainQ = layer.qNorm == nil ? q : workspace.plainQueries.floats(count: rows.count * queryWidth)
+        let k = workspace.k.floats(count: rows.count * keyWidth)
+        let plainK = layer.kNorm == nil ? k : workspace.plainKeys.floats(count: rows.count * keyWidth)
+        let v = workspace.v.floats(count: rows.count * keyWidth)
+        let queries: Linear.Output = (layer.qProj, layer.qBias, plainQ)
+        let keysAndValues: [Linear.Output] = [(layer.kProj, layer.kBias, plainK), (layer.vProj, layer.vBias, v)]
+        linear.forward(wanted == nil ? [queries] + keysAndValues : keysAndValues, normed, rows: rows.count)
+        if let norm = layer.kNorm { normalizeHeads(plainK, by: norm, count: rows.count * configuration.keyValueHeadCount, into: k) }
+        rotate(k, heads: configuration.keyValueHeadCount, rows, direction: 1)
+        for run in rows.places {
+            put(k + run.row * keyWidth, run.count * keyWidth, into: store.keys, at: run.place * keyWidth)
+            put(v + run.row * keyWidth, run.count * keyWidth, into: store.values, at: run.place * keyWidth)
+        }
 
         if let wanted {
             moveToFront(wanted, x, rowBytes: hidden * 4)
             moveToFront(wanted, normed, rowBytes: hidden * computeType.byteCount)
+            linear.forward([queries], normed, rows: wanted.count)
         }
         let rows = wanted.map(rows.only) ?? rows
         let count = rows.count
         guard count > 0 else { return }
-        let delta = workspace.delta.floats(count: count * hidden)
-        let q = workspace.q.floats(count: count * queryWidth)
-        let plainQ = layer.qNorm == nil ? q : workspace.plainQueries.floats(count: count * queryWidth)
-        linear.forward(layer.qProj, bias: layer.qBias, normed, rows: count, into: plainQ)
         if let norm = layer.qNorm { normalizeHeads(plainQ, by: norm, count: count * configuration.headCount, into: q) }
         rotate(q, heads: configuration.headCount, rows, direction: 1)
         let attended = workspace.attended.raw(byteCount: count * queryWidth * computeType.byteCount)
@@ -137,41 +149,22 @@ extension Qwen2Model {
             tape.record(tape.values, layer: index, v, type: CK_F32, rows: count)
             tape.record(tape.attended, layer: index, attended, rows: count)
         }
-        linear.forward(layer.oProj, bias: layer.oBias, attended, rows: count, into: delta)
+        linear.forward([(layer.oProj, layer.oBias, delta)], attended, rows: count)
         ck_add(x, delta, count * hidden)
 
         if let tape { tape.record(tape.middle, layer: index, x, rows: count) }
         normalize(x, by: layer.postAttentionLayernorm, rows: count, into: normed)
         let gate = workspace.gate.floats(count: count * intermediate)
         let up = workspace.up.floats(count: count * intermediate)
-        linear.forward(layer.gateProj, bias: layer.gateBias, normed, rows: count, into: gate)
-        linear.forward(layer.upProj, bias: layer.upBias, normed, rows: count, into: up)
+        linear.forward([(layer.gateProj, layer.gateBias, gate), (layer.upProj, layer.upBias, up)], normed, rows: count)
         if let tape {
             tape.record(tape.gate, layer: index, gate, type: CK_F32, rows: count)
             tape.record(tape.up, layer: index, up, type: CK_F32, rows: count)
         }
         let activated = workspace.activated.raw(byteCount: count * intermediate * computeType.byteCount)
         ck_silu_mul(activated, computeType.kernel, gate, up, count * intermediate)
-        linear.forward(layer.downProj, bias: layer.downBias, activated, rows: count, into: delta)
+        linear.forward([(layer.downProj, layer.downBias, delta)], activated, rows: count)
         ck_add(x, delta, count * hidden)
-    }
-
-    /// The rows' keys, before their norm and after rotation, and values, [rows][keyWidth]; the last two also into the store.
-    private func storeKeysAndValues(
-        _ layer: DecoderLayer, _ rows: DecoderRows, _ normed: UnsafeRawPointer, _ store: KeyValueStore
-    ) -> (plainKeys: UnsafeMutablePointer<Float>, keys: UnsafeMutablePointer<Float>, values: UnsafeMutablePointer<Float>) {
-        let k = workspace.k.floats(count: rows.count * keyWidth)
-        let v = workspace.v.floats(count: rows.count * keyWidth)
-        let plainK = layer.kNorm == nil ? k : workspace.plainKeys.floats(count: rows.count * keyWidth)
-        linear.forward(layer.kProj, bias: layer.kBias, normed, rows: rows.count, into: plainK)
-        linear.forward(layer.vProj, bias: layer.vBias, normed, rows: rows.count, into: v)
-        if let norm = layer.kNorm { normalizeHeads(plainK, by: norm, count: rows.count * configuration.keyValueHeadCount, into: k) }
-        rotate(k, heads: configuration.keyValueHeadCount, rows, direction: 1)
-        for run in rows.places {
-            put(k + run.row * keyWidth, run.count * keyWidth, into: store.keys, at: run.place * keyWidth)
-            put(v + run.row * keyWidth, run.count * keyWidth, into: store.values, at: run.place * keyWidth)
-        }
-        return (plainK, k, v)
     }
 
     /// All layers over rows whose keys and values nobody needs afterwards.

@@ -194,7 +194,7 @@ extension Qwen2Model {
         let normed = workspace.normed.raw(byteCount: wanted.count * hidden * computeType.byteCount)
         normalize(x, by: norm, rows: wanted.count, into: normed)
         let logits = workspace.logits.floats(count: wanted.count * configuration.vocabularySize)
-        linear.forward(head, normed, rows: wanted.count, into: logits)
+        linear.forward([(head, nil, logits)], normed, rows: wanted.count)
         return logits
     }
 }

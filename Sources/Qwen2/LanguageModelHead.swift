@@ -38,7 +38,7 @@ extension Qwen2Model {
         if let kept {
             kept.logits.copy(kept.places[tokens], into: logits)
         } else {
-            linear.forward(head, hidden, rows: tokens.count, into: logits)
+            linear.forward([(head, nil, logits)], hidden, rows: tokens.count)
         }
         return (logits, hidden)
     }

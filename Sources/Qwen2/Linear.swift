@@ -7,31 +7,49 @@ struct Linear {
     /// What the layers read, while somebody wants to know.
     let inputs = InputSquares()
 
-    /// y[rows][outputs] = x[rows][inputs] Wᵀ + bias, and what an adapter adds.
-    func forward(_ weight: Parameter, bias: Parameter? = nil, _ x: UnsafeRawPointer, rows: Int, into y: UnsafeMutablePointer<Float>) {
-        product(weight, bias: bias, x, rows: rows, into: y)
-        weight.update?.forward(x, rows: rows, into: y, self)
+    /// One of the layers that read the same input: its weights and its output, [rows][outputs], or in a backward pass the output's derivatives.
+    typealias Output = (weight: Parameter, bias: Parameter?, y: UnsafeMutablePointer<Float>)
+
+    /// y[rows][outputs] = x[rows][inputs] Wᵀ + bias for every output, and what an adapter adds.
+    func forward(_ outputs: [Output], _ x: UnsafeRawPointer, rows: Int) {
+        // Those of one form are one product: x is laid out once, and threads wait for one another once.
+        var left = outputs[...]
+        while let form = left.first?.weight.form {
+            let alike = left.prefix { $0.weight.form == form }
+            product(alike, x, rows: rows)
+            left = left.dropFirst(alike.count)
+        }
+        for (weight, _, y) in outputs { weight.update?.forward(x, rows: rows, into: y, self) }
     }
 
-    /// y[rows][outputs] = x[rows][inputs] Wᵀ + bias; with `accumulate`, plus what y holds (then without bias).
-    func product(
-        _ weight: Parameter, bias: Parameter? = nil, _ x: UnsafeRawPointer, rows: Int, into y: UnsafeMutablePointer<Float>, accumulate: Bool = false
-    ) {
-        let (n, k) = (weight.rowCount, weight.rowLength)
-        if inputs.isCollecting { inputs.add(weight, x, isFloat: type == .float32, rows: rows) }
-        if let packed = weight.packed {
-            ck_matmul(y, n, x.assumingMemoryBound(to: UInt16.self), rows, k, packed.bf16, n, bias?.values?.floats, accumulate ? 1 : 0)
-        } else if let quantized = weight.quantized {
-            quantized.multiply(x, rows: rows, bias: bias?.values?.floats, into: y)
-        } else if let values = weight.values {
-            if let bias = bias?.values { for row in 0..<rows { (y + row * n).update(from: bias.floats, count: n) } }
-            sgemm(
-                false, true, rows, n, k, x.assumingMemoryBound(to: Float.self), k, values.floats, k, accumulate: bias != nil || accumulate, y, n)
+    /// y[rows][outputs] = x[rows][inputs] Wᵀ + bias for outputs whose weights are of one form; with `accumulate`, plus what y holds (then without bias
+    /// and not with quantised weights).
+    func product(_ outputs: ArraySlice<Output>, _ x: UnsafeRawPointer, rows: Int, accumulate: Bool = false) {
+        guard let weight = outputs.first?.weight else { return }
+        if inputs.isCollecting { for output in outputs { inputs.add(output.weight, x, isFloat: type == .float32, rows: rows) } }
+        switch weight.form {
+        case .packed:
+            let outputs = outputs.compactMap { kernelOutput($0, $0.weight.packed) }
+            ck_matmul(outputs, outputs.count, x.assumingMemoryBound(to: UInt16.self), rows, weight.rowLength, accumulate ? 1 : 0)
+        case .quantized(let type):
+            let outputs = outputs.compactMap { kernelOutput($0, $0.weight.quantized?.buffer) }
+            ck_matmul_quantized(outputs, outputs.count, type, x, CK_BF16, rows, weight.rowLength)
+        case .plain:
+            for (weight, bias, y) in outputs {
+                guard let values = weight.values else { continue }
+                let (n, k) = (weight.rowCount, weight.rowLength)
+                if let bias = bias?.values { for row in 0..<rows { (y + row * n).update(from: bias.floats, count: n) } }
+                sgemm(
+                    false, true, rows, n, k, x.assumingMemoryBound(to: Float.self), k, values.floats, k, accumulate: bias != nil || accumulate, y, n)
+            }
         }
     }
 
-    /// A layer's part of a backward pass: its weights and the derivatives of its output, [rows][outputs].
-    typealias Output = (weight: Parameter, bias: Parameter?, dy: UnsafeMutablePointer<Float>)
+    private func kernelOutput(_ output: Output, _ matrix: AlignedBuffer?) -> ck_output? {
+        matrix.map {
+            ck_output(y: output.y, ldy: output.weight.rowCount, packed: $0.pointer, n: output.weight.rowCount, bias: output.bias?.values?.floats)
+        }
+    }
 
     /// dx[rows][inputs] = the sum of dy W over the layers that read x, dW += dyᵀ x, dbias += the sums of dy's columns; only dx where the weights are not
     /// trained, and the gradients of an adapter.

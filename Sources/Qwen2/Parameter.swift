@@ -39,6 +39,14 @@ public final class Parameter {
     /// Elements.
     public var count: Int { shape.reduce(1, *) }
 
+    /// The form in which products read a matrix.
+    enum Form: Equatable {
+        case plain, packed
+        case quantized(ck_quantized_type)
+    }
+
+    var form: Form { packed != nil ? .packed : quantized.map { .quantized($0.type) } ?? .plain }
+
     var rowCount: Int { shape[0] }
 
     var rowLength: Int { shape.count == 2 ? shape[1] : 1 }

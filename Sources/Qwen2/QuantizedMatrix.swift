@@ -57,11 +57,6 @@ struct QuantizedMatrix {
         }
     }
 
-    /// y[rows][rowCount] = x[rows][rowLength] (BF16) times the matrix, transposed, plus a bias.
-    func multiply(_ x: UnsafeRawPointer, rows: Int, bias: UnsafePointer<Float>?, into y: UnsafeMutablePointer<Float>) {
-        ck_matmul_quantized(y, rowCount, x, CK_BF16, rows, rowLength, buffer.pointer, type, rowCount, bias)
-    }
-
     /// One row as FP32.
     func copyRow(_ row: Int, into out: UnsafeMutablePointer<Float>) {
         ck_unpack_quantized_row(out, CK_F32, buffer.pointer, type, row, rowLength)

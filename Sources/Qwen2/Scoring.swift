@@ -26,7 +26,7 @@ extension Qwen2Model {
         let normed = outputs(of: packed)
         let count = ids.count * configuration.vocabularySize
         return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
-            if let out = buffer.baseAddress { linear.forward(head, normed, rows: ids.count, into: out) }
+            if let out = buffer.baseAddress { linear.forward([(head, nil, out)], normed, rows: ids.count) }
             initialized = count
         }
     }

@@ -29,6 +29,61 @@ func with<Result>(threads count: Int32, _ body: () throws -> Result) rethrows ->
     return try body()
 }
 
+/// ck_matmul of one matrix.
+func multiply(
+    _ y: inout [Float], _ ldy: Int, _ x: [UInt16], _ m: Int, _ k: Int, _ packed: [UInt16], _ n: Int, bias: [Float]? = nil, accumulate: Bool = false
+) {
+    with(&y, ldy, packed, n, bias) { ck_matmul($0, 1, x, m, k, accumulate ? 1 : 0) }
+}
+
+/// ck_matmul_quantized of one matrix; x is FP32 or BF16.
+func multiply<Element: BitwiseCopyable>(
+    _ y: inout [Float], _ ldy: Int, _ x: [Element], _ m: Int, _ k: Int, _ packed: [UInt8], _ type: ck_quantized_type, _ n: Int, bias: [Float]? = nil
+) {
+    with(&y, ldy, packed, n, bias) { ck_matmul_quantized($0, 1, type, x, Element.self == Float.self ? CK_F32 : CK_BF16, m, k) }
+}
+
+private func with<Packed: BitwiseCopyable>(
+    _ y: inout [Float], _ ldy: Int, _ packed: [Packed], _ n: Int, _ bias: [Float]?, _ body: (UnsafePointer<ck_output>) -> Void
+) {
+    y.withUnsafeMutableBufferPointer { y in
+        packed.withUnsafeBytes { packed in
+            (bias ?? []).withUnsafeBufferPointer { numbers in
+                guard let out = y.baseAddress, let matrix = packed.baseAddress else { return }
+                var output = ck_output(y: out, ldy: ldy, packed: matrix, n: n, bias: bias == nil ? nil : numbers.baseAddress)
+                body(&output)
+            }
+        }
+    }
+}
+
+/// Products of one x with several matrices, all with the same bias, in one call of a kernel.
+func multiply<Packed: BitwiseCopyable>(
+    _ sizes: [Int], _ packed: [[Packed]], bias: [Float], rows: Int, _ kernel: ([ck_output]) -> Void
+) -> [[Float]] {
+    let memory = zip(sizes, packed).map { n, packed in
+        let matrix = UnsafeMutableBufferPointer<Packed>.allocate(capacity: packed.count)
+        _ = matrix.initialize(from: packed)
+        let y = UnsafeMutableBufferPointer<Float>.allocate(capacity: rows * n)
+        y.initialize(repeating: .nan)
+        return (y: y, matrix: matrix)
+    }
+    defer {
+        for (y, matrix) in memory {
+            y.deallocate()
+            matrix.deallocate()
+        }
+    }
+    bias.withUnsafeBufferPointer { bias in
+        kernel(
+            zip(sizes, memory).compactMap { n, memory in
+                guard let y = memory.y.baseAddress, let matrix = memory.matrix.baseAddress else { return nil }
+                return ck_output(y: y, ldy: n, packed: matrix, n: n, bias: bias.baseAddress)
+            })
+    }
+    return memory.map { Array($0.y) }
+}
+
 typealias Random = SeededGenerator
 
 extension SeededGenerator {

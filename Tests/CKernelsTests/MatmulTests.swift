@@ -71,7 +71,7 @@ extension Kernels {
             for start in Start.allCases {
                 underEverySet { level in
                     var y = held
-                    ck_matmul(&y, ldy, x, m, k, packed, n, start == .bias ? bias : nil, start == .held ? 1 : 0)
+                    multiply(&y, ldy, x, m, k, packed, n, bias: start == .bias ? bias : nil, accumulate: start == .held)
                     var expected = held, worst = 0.0
                     for r in 0..<m {
                         for c in 0..<n {
@@ -100,7 +100,7 @@ extension Kernels {
             let x = random.bf16(m * k, in: -3...3), packed = Self.pack(random.bf16(n * k), n: n, k: k), bias = random.floats(n)
             func product(_ rows: Range<Int>, ldy: Int) -> [UInt32] {
                 var y = [Float](repeating: 0, count: rows.count * ldy)
-                ck_matmul(&y, ldy, Array(x[rows.lowerBound * k..<rows.upperBound * k]), rows.count, k, packed, n, bias, 0)
+                multiply(&y, ldy, Array(x[rows.lowerBound * k..<rows.upperBound * k]), rows.count, k, packed, n, bias: bias)
                 return rows.indices.flatMap { row in y[(row - rows.lowerBound) * ldy..<(row - rows.lowerBound) * ldy + n].bits }
             }
             underEverySet { _ in
@@ -117,6 +117,24 @@ extension Kernels {
             }
         }
 
+        @Test func outputsOfOneInputAreWhatEachIsAlone() {
+            let k = 300, sizes = [200, 16, 1, 130]
+            var random = Random(8)
+            let packed = sizes.map { Self.pack(random.bf16($0 * k), n: $0, k: k) }, bias = random.floats(200)
+            for m in [1, 3, 8, 61, 130] {
+                let x = random.bf16(m * k)
+                underEverySet { _ in
+                    let alone = zip(sizes, packed).map { n, packed in
+                        var y = [Float](repeating: 0, count: m * n)
+                        multiply(&y, n, x, m, k, packed, n, bias: bias)
+                        return y.bits
+                    }
+                    let together = multiply(sizes, packed, bias: bias, rows: m) { ck_matmul($0, sizes.count, x, m, k, 0) }
+                    #expect(together.map(\.bits) == alone)
+                }
+            }
+        }
+
         @Test func scalarAndVectorsAgreeBitForBit() {
             let (m, n, k) = (9, 177, 2100)
             var random = Random(7)
@@ -124,7 +142,7 @@ extension Kernels {
             var bits: [[UInt32]] = []
             underEverySet { level in
                 var y = [Float](repeating: 0, count: m * n)
-                ck_matmul(&y, n, x, m, k, packed, n, nil, 0)
+                multiply(&y, n, x, m, k, packed, n)
                 if level != CK_ISA_AVX512BF16 { bits.append(y.bits) }
             }
             #expect(bits.allSatisfy { $0 == bits[0] })

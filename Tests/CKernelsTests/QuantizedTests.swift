@@ -100,7 +100,7 @@ extension Kernels {
                     }
                     underEverySet { _ in
                         var y = held
-                        ck_matmul_quantized(&y, ldy, x, CK_F32, m, k, packed, type, n, bias)
+                        multiply(&y, ldy, x, m, k, packed, type, n, bias: bias)
                         #expect(y.bits == expected.bits, "m \(m), n \(n), k \(k)")
                     }
                 }
@@ -113,7 +113,7 @@ extension Kernels {
             let x = random.bf16(m * k, in: -3...3), packed = Self.matrix(type, n: n, k: k, &random), bias = random.floats(n)
             func product(_ rows: Range<Int>) -> [UInt32] {
                 var y = [Float](repeating: 0, count: rows.count * n)
-                ck_matmul_quantized(&y, n, Array(x[rows.lowerBound * k..<rows.upperBound * k]), CK_BF16, rows.count, k, packed, type, n, bias)
+                multiply(&y, n, Array(x[rows.lowerBound * k..<rows.upperBound * k]), rows.count, k, packed, type, n, bias: bias)
                 return y.bits
             }
             underEverySet { level in
@@ -131,12 +131,30 @@ extension Kernels {
             }
         }
 
+        @Test(arguments: types) func outputsOfOneInputAreWhatEachIsAlone(type: ck_quantized_type) {
+            let k = 160, sizes = [200, 16, 1, 130]
+            var random = Random(8)
+            let packed = sizes.map { Self.matrix(type, n: $0, k: k, &random) }, bias = random.floats(200)
+            for m in [1, 3, 61] {
+                let x = random.bf16(m * k)
+                underEverySet { _ in
+                    let alone = zip(sizes, packed).map { n, packed in
+                        var y = [Float](repeating: 0, count: m * n)
+                        multiply(&y, n, x, m, k, packed, type, n, bias: bias)
+                        return y.bits
+                    }
+                    let together = multiply(sizes, packed, bias: bias, rows: m) { ck_matmul_quantized($0, sizes.count, type, x, CK_BF16, m, k) }
+                    #expect(together.map(\.bits) == alone)
+                }
+            }
+        }
+
         @Test func bf16RowsGiveWhatTheirNumbersGive() {
             var random = Random(8)
             let (n, k) = (33, 96), packed = Self.matrix(CK_INT8, n: n, k: k, &random), x = random.bf16(2 * k)
             var (a, b) = ([Float](repeating: 0, count: 2 * n), [Float](repeating: 1, count: 2 * n))
-            ck_matmul_quantized(&a, n, x, CK_BF16, 2, k, packed, CK_INT8, n, nil)
-            ck_matmul_quantized(&b, n, x.map(value), CK_F32, 2, k, packed, CK_INT8, n, nil)
+            multiply(&a, n, x, 2, k, packed, CK_INT8, n)
+            multiply(&b, n, x.map(value), 2, k, packed, CK_INT8, n)
             #expect(a.bits == b.bits)
         }
 
@@ -149,7 +167,7 @@ extension Kernels {
                     var x = random.floats(4 * k), y = [Float](repeating: 0, count: 4 * n)
                     (x[3], x[k + 40]) = (.nan, -.infinity)
                     for i in 2 * k..<3 * k { x[i] = i % 2 == 0 ? 1e-37 : -.leastNonzeroMagnitude }
-                    ck_matmul_quantized(&y, n, x, CK_F32, 4, k, packed, type, n, nil)
+                    multiply(&y, n, x, 4, k, packed, type, n)
                     #expect(y[..<(2 * n)].allSatisfy { $0.isNaN })
                     #expect(y[(2 * n)..<(3 * n)].allSatisfy { $0 == 0 })
                     #expect(y[(3 * n)...].allSatisfy { $0.isFinite })

@@ -76,7 +76,7 @@ extension Kernels {
             let x = random.bf16(m * k), packed = Matmul.pack(random.bf16(n * k), n: n, k: k)
             @Sendable func product() -> [UInt32] {
                 var y = [Float](repeating: 0, count: m * n)
-                ck_matmul(&y, n, x, m, k, packed, n, nil, 0)
+                multiply(&y, n, x, m, k, packed, n)
                 return y.bits
             }
             let expected = product()

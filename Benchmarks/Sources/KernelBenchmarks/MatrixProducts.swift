@@ -12,7 +12,7 @@ func forwardProducts() -> [Kernel] {
             return Kernel(
                 name: "matmul", shape: "\(rows) x \(inputs) x \(outputs)", operations: 2 * Double(rows * inputs * outputs),
                 bytes: Double(2 * outputs * inputs + 2 * rows * inputs + 4 * rows * outputs)
-            ) { ck_matmul(y, outputs, x, rows, inputs, weights, outputs, nil, 0) }
+            ) { ck_matmul([ck_output(y: y, ldy: outputs, packed: weights, n: outputs, bias: nil)], 1, x, rows, inputs, 0) }
         }
     }
 }
@@ -50,7 +50,7 @@ func quantizedProducts() -> [Kernel] {
                 return Kernel(
                     name: "matmul_quantized \(name)", shape: "\(rows) x \(inputs) x \(outputs)", operations: 2 * Double(rows * inputs * outputs),
                     bytes: Double(size + 2 * rows * inputs + 4 * rows * outputs)
-                ) { ck_matmul_quantized(y, outputs, x, CK_BF16, rows, inputs, packed, type, outputs, nil) }
+                ) { ck_matmul_quantized([ck_output(y: y, ldy: outputs, packed: packed, n: outputs, bias: nil)], 1, type, x, CK_BF16, rows, inputs) }
             }
         }
     }

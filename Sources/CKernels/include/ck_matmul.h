@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ck_types.h"
+
 // uint16_t elements of the packed form.
 size_t ck_packed_count(size_t n, size_t k);
 
@@ -25,11 +27,9 @@ void ck_pack_transposed(uint16_t *_Nonnull packed, const uint16_t *_Nonnull in, 
 // Row `row` of the packed matrix, k elements, as BF16.
 void ck_unpack_row(uint16_t *_Nonnull out, const uint16_t *_Nonnull packed, size_t row, size_t k);
 
-// y[m][n] (row stride ldy) = x[m][k] (BF16, row-major) times the packed n x k matrix, transposed, plus bias[n] if given;
-// with `accumulate`, plus what y holds (then without bias).
-void ck_matmul(
-    float *_Nonnull y, size_t ldy, const uint16_t *_Nonnull x, size_t m, size_t k, const uint16_t *_Nonnull packed, size_t n,
-    const float *_Nullable bias, int accumulate);
+// Every output = x[m][k] (BF16, row-major) times its packed n x k matrix, transposed, plus its bias; with `accumulate`, plus what y holds (then
+// without biases).
+void ck_matmul(const ck_output *_Nonnull outputs, size_t count, const uint16_t *_Nonnull x, size_t m, size_t k, int accumulate);
 
 // dx[m][k] = dy[m][n] (rounded to BF16) times the packed n x k matrix, not transposed. With `accumulate`, plus what dx holds.
 void ck_matmul_nn(

@@ -49,10 +49,9 @@ size_t ck_pack_blocks(void *_Nonnull packed, ck_block_type type, const uint8_t *
 void ck_unpack_quantized_row(
     void *_Nonnull out, ck_type out_type, const void *_Nonnull packed, ck_quantized_type type, size_t row, size_t k);
 
-// y[m][n] (row stride ldy) = x[m][k] (row-major) times the packed n x k matrix, transposed, plus bias[n] if given. A block of x that holds an
-// infinity or a NaN makes its row NaN; one whose numbers are all below 1e-36 counts as zeros.
+// Every output = x[m][k] (row-major) times its packed n x k matrix of one type, transposed, plus its bias. A block of x that holds an infinity or a
+// NaN makes its row NaN; one whose numbers are all below 1e-36 counts as zeros.
 void ck_matmul_quantized(
-    float *_Nonnull y, size_t ldy, const void *_Nonnull x, ck_type x_type, size_t m, size_t k, const void *_Nonnull packed,
-    ck_quantized_type type, size_t n, const float *_Nullable bias);
+    const ck_output *_Nonnull outputs, size_t count, ck_quantized_type type, const void *_Nonnull x, ck_type x_type, size_t m, size_t k);
 
 #endif

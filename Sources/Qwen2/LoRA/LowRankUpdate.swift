@@ -23,7 +23,7 @@ final class LowRankUpdate {
 
     /// y[rows][outputs] += scale B A x.
     func forward(_ x: UnsafeRawPointer, rows: Int, into y: UnsafeMutablePointer<Float>, _ linear: Linear) {
-        linear.product(b, compressed(dropped(x, rows, linear), rows, linear), rows: rows, into: y, accumulate: true)
+        linear.product([(b, nil, y)], compressed(dropped(x, rows, linear), rows, linear), rows: rows, accumulate: true)
     }
 
     /// dx += and the gradients of A and B += those of `forward`, given dy; `input` is the layer's own, and what the forward pass computed is made again.
@@ -46,7 +46,7 @@ final class LowRankUpdate {
     /// scale A x, a matrix input.
     private func compressed(_ x: UnsafeRawPointer, _ rows: Int, _ linear: Linear) -> UnsafeRawPointer {
         let hidden = state.hidden.floats(count: rows * rank)
-        linear.product(a, x, rows: rows, into: hidden)
+        linear.product([(a, nil, hidden)], x, rows: rows)
         multiply(hidden, rows)
         guard a.type != .float32 else { return UnsafeRawPointer(hidden) }
         let rounded = state.rounded.bf16(count: rows * rank)

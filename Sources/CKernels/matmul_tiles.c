@@ -1,0 +1,211 @@
+#include "matmul_tiles.h"
+
+#include <string.h>
+
+#include "convert.h"
+#include "isa.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+enum {
+    NEAR = 64 << 10,  // bytes of panels that one tile may ask for while it computes with others,
+    AHEAD = 8 << 10   // and how far ahead it asks for its own where they are more
+};
+
+// The reference: one fused multiply-add after the other.
+CK_INLINE void tile_scalar(ck_tile t, int rows, int panels) {
+    for (int r = 0; r < rows; r++)
+        for (int o = 0; o < panels * CK_PANEL; o++) {
+            const float *x = (const float *)t.x + r;
+            const uint16_t *w = (const uint16_t *)t.w + (size_t)(o / CK_PANEL) * t.stride + (size_t)(o % CK_PANEL) * 2;
+            float sum = t.init[(size_t)r * t.ldi + (size_t)o];
+            for (size_t j = 0; j < t.pairs; j++, w += 2 * CK_PANEL, x += 2 * rows)
+                sum = __builtin_fmaf(x[rows], ck_bf16(w[1]), __builtin_fmaf(x[0], ck_bf16(w[0]), sum));
+            t.y[(size_t)r * t.ldy + (size_t)o] = sum;
+        }
+}
+
+#if defined(__x86_64__)
+
+// What the tiles of every width share: sum[r][v] starts from init and ends in y; LANES numbers a vector.
+#define CK_TILE_BEGIN(type, lanes, load)                                                                                      \
+    const int vectors = panels * CK_PANEL / (lanes);                                                                             \
+    type sum[CK_TILE_ROWS][CK_MOST_PANELS];                                                                                         \
+    _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++)                                                         \
+        _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) sum[r][v] = load(t.init + (size_t)r * t.ldi + v * (lanes));
+#define CK_PREFETCH                                                                                                           \
+    _Pragma("clang loop unroll(full)") for (int p = 0; p < panels; p++)                                                       \
+        _mm_prefetch(t.next + (size_t)p * t.stride * sizeof(uint16_t), _MM_HINT_T1);
+#define CK_TILE_END(lanes, store)                                                                                             \
+    _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++)                                                         \
+        _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) store(t.y + (size_t)r * t.ldy + v * (lanes), sum[r][v]);
+
+// One pair of columns. The second vector's even columns are read two bytes earlier, in place already: a shift would compete with the multiply-adds
+// for their units. The asm keeps the compiler from holding a panel's raw pairs in registers for the odd columns, and from having two panels' x at
+// hand: it would spill sums instead.
+CK_TARGET_AVX2 CK_INLINE void pair_avx2(__m256 sum[CK_TILE_ROWS][CK_MOST_PANELS], const float *x, const uint16_t *w, size_t stride, int rows, int panels) {
+    const __m256i high = _mm256_set1_epi32((int)0xFFFF0000);
+#pragma clang loop unroll(full)
+    for (int p = 0; p < panels; p++, w += stride)
+#pragma clang loop unroll(full)
+        for (int odd = 0; odd < 2; odd++) {
+            __m256i first = _mm256_loadu_si256((const __m256i *)(const void *)w);
+            __m256i second = _mm256_loadu_si256((const __m256i *)(const void *)(w + CK_PANEL - (odd ? 0 : 1)));
+            __m256 w0 = _mm256_castsi256_ps(odd ? _mm256_and_si256(first, high) : _mm256_slli_epi32(first, 16));
+            __m256 w1 = _mm256_castsi256_ps(_mm256_and_si256(second, high));
+#pragma clang loop unroll(full)
+            for (int r = 0; r < rows; r++) {
+                __m256 value = _mm256_broadcast_ss(x + odd * rows + r);
+                sum[r][2 * p] = _mm256_fmadd_ps(value, w0, sum[r][2 * p]);
+                sum[r][2 * p + 1] = _mm256_fmadd_ps(value, w1, sum[r][2 * p + 1]);
+            }
+            __asm__ volatile("" ::: "memory");
+        }
+}
+
+// Four pairs at a time: where another machine computes on the core's other thread, it is instructions that are short, not multiply-adds.
+CK_TARGET_AVX2 CK_INLINE void tile_avx2(ck_tile t, int rows, int panels) {
+    CK_TILE_BEGIN(__m256, 8, _mm256_loadu_ps)
+    enum { PAIRS = 4 };
+    const float *x = t.x;
+    const uint16_t *w = t.w;
+    size_t left = t.pairs;
+    for (; left >= PAIRS; left -= PAIRS, w += PAIRS * 2 * CK_PANEL, x += PAIRS * 2 * rows, t.next += PAIRS * t.next_step) {
+        // All of what comes next under two tiles, half of it under a single one: to ask for all of it there is slower.
+        if (t.next_step > 0)
+#pragma clang loop unroll(full)
+            for (int i = 0; i < 2 * panels; i++) _mm_prefetch(t.next + (size_t)(i / 2) * t.stride * sizeof(uint16_t) + i % 2 * 64, _MM_HINT_T1);
+#pragma clang loop unroll(full)
+        for (int i = 0; i < PAIRS; i++) pair_avx2(sum, x + i * 2 * rows, w + i * 2 * CK_PANEL, t.stride, rows, panels);
+    }
+    for (; left > 0; left--, w += 2 * CK_PANEL, x += 2 * rows) pair_avx2(sum, x, w, t.stride, rows, panels);
+    CK_TILE_END(8, _mm256_storeu_ps)
+}
+
+CK_TARGET_AVX512 CK_INLINE void tile_avx512(ck_tile t, int rows, int panels) {
+    CK_TILE_BEGIN(__m512, 16, _mm512_loadu_ps)
+    const __m512i high = _mm512_set1_epi32((int)0xFFFF0000);
+    const float *x = t.x;
+    const uint16_t *w = t.w;
+    for (size_t j = 0; j < t.pairs; j++, w += 2 * CK_PANEL, t.next += t.next_step) {
+        CK_PREFETCH
+#pragma clang loop unroll(full)
+        for (int odd = 0; odd < 2; odd++, x += rows)
+#pragma clang loop unroll(full)
+            for (int v = 0; v < vectors; v++) {
+                __m512i pairs = _mm512_loadu_si512(w + (size_t)v * t.stride);
+                __m512 weight = _mm512_castsi512_ps(odd ? _mm512_and_si512(pairs, high) : _mm512_slli_epi32(pairs, 16));
+#pragma clang loop unroll(full)
+                for (int r = 0; r < rows; r++) sum[r][v] = _mm512_fmadd_ps(_mm512_set1_ps(x[r]), weight, sum[r][v]);
+                __asm__ volatile("" ::: "memory");  // or it spills: see pair_avx2
+            }
+    }
+    CK_TILE_END(16, _mm512_storeu_ps)
+}
+
+// vdpbf16ps adds the product of the odd elements, then that of the even ones: another order than the others', the same one everywhere.
+CK_TARGET_AVX512BF16 CK_INLINE void tile_avx512bf16(ck_tile t, int rows, int panels) {
+    CK_TILE_BEGIN(__m512, 16, _mm512_loadu_ps)
+    const uint32_t *x = t.x;
+    const uint16_t *w = t.w;
+    for (size_t j = 0; j < t.pairs; j++, w += 2 * CK_PANEL, x += rows, t.next += t.next_step) {
+        CK_PREFETCH
+#pragma clang loop unroll(full)
+        for (int v = 0; v < vectors; v++) {
+            __m512i pairs = _mm512_loadu_si512(w + (size_t)v * t.stride);
+#pragma clang loop unroll(full)
+            for (int r = 0; r < rows; r++)
+                sum[r][v] = _mm512_dpbf16_ps(sum[r][v], (__m512bh)_mm512_set1_epi32((int)x[r]), (__m512bh)pairs);
+        }
+    }
+    CK_TILE_END(16, _mm512_storeu_ps)
+}
+
+#endif
+
+// One function a (rows, panels) shape, by pointer: a copy would read the tile's fields before their stores can be forwarded.
+#define CK_SHAPE(isa, target, rows, panels) \
+    target static void isa##_##rows##x##panels(const ck_tile *t) { tile_##isa(*t, rows, panels); }
+#define CK_SHAPES(isa, target, a, b, c, d, e, f)                                                                                      \
+    CK_SHAPE(isa, target, 1, a)                                                                                                       \
+    CK_SHAPE(isa, target, 2, b)                                                                                                       \
+    CK_SHAPE(isa, target, 3, c)                                                                                                       \
+    CK_SHAPE(isa, target, 4, d)                                                                                                       \
+    CK_SHAPE(isa, target, 5, e)                                                                                                       \
+    CK_SHAPE(isa, target, 6, f)
+
+CK_SHAPES(scalar, , 1, 1, 1, 1, 1, 1)
+#define CK_TO_SIX(isa, a, b, c, d, e, f) 0, isa##_1x##a, isa##_2x##b, isa##_3x##c, isa##_4x##d, isa##_5x##e, isa##_6x##f
+#define CK_NARROW(isa) CK_TO_SIX(isa, 1, 1, 1, 1, 1, 1)
+
+#if defined(__x86_64__)
+CK_SHAPES(avx2, CK_TARGET_AVX2, 4, 2, 2, 1, 1, 1)
+CK_SHAPE(avx2, CK_TARGET_AVX2, 1, 1)
+CK_SHAPE(avx2, CK_TARGET_AVX2, 2, 1)
+CK_SHAPE(avx2, CK_TARGET_AVX2, 3, 1)
+#define CK_SHAPES_512(isa, target)               \
+    CK_SHAPES(isa, target, 8, 4, 4, 4, 4, 4)     \
+    CK_SHAPE(isa, target, 7, 2)                  \
+    CK_SHAPE(isa, target, 8, 2)                  \
+    CK_SHAPES(isa, target, 1, 1, 1, 1, 1, 1)     \
+    CK_SHAPE(isa, target, 7, 1)                  \
+    CK_SHAPE(isa, target, 8, 1)
+CK_SHAPES_512(avx512, CK_TARGET_AVX512)
+CK_SHAPES_512(avx512bf16, CK_TARGET_AVX512BF16)
+#define CK_WIDE_512(isa) {CK_TO_SIX(isa, 8, 4, 4, 4, 4, 4), isa##_7x2, isa##_8x2}
+#define CK_NARROW_512(isa) {CK_NARROW(isa), isa##_7x1, isa##_8x1}
+#endif
+
+// AVX2: six rows need more than its sixteen registers, 65 GFLOP/s on a core where five reach 94.
+static const ck_tiles by_isa[] = {
+    {{CK_NARROW(scalar)}, {CK_NARROW(scalar)}, {0, 1, 1, 1, 1, 1, 1}, 6, 0},
+#if defined(__x86_64__)
+    {{0, avx2_1x4, avx2_2x2, avx2_3x2, avx2_4x1, avx2_5x1}, {CK_NARROW(avx2)}, {0, 4, 2, 2, 1, 1}, 5, 0},
+    {CK_WIDE_512(avx512), CK_NARROW_512(avx512), {0, 8, 4, 4, 4, 4, 4, 2, 2}, 8, 0},
+    {CK_WIDE_512(avx512bf16), CK_NARROW_512(avx512bf16), {0, 8, 4, 4, 4, 4, 4, 2, 2}, 8, 1},
+#endif
+};
+
+const ck_tiles *ck_matmul_tiles(void) { return &by_isa[ck_isa()]; }
+
+const float ck_zeros[CK_MOST_PANELS * CK_PANEL];
+
+// A tile that reaches past the last column: one panel, through a tile of our own.
+static void ragged(ck_tile_kernel narrow, ck_tile t, size_t rows, size_t columns) {
+    float whole[CK_TILE_ROWS * CK_PANEL] = {0};
+    for (size_t r = 0; r < rows; r++) memcpy(whole + r * CK_PANEL, t.init + r * t.ldi, columns * sizeof(float));
+    float *y = t.y;
+    size_t ldy = t.ldy;
+    t.y = whole, t.ldy = CK_PANEL, t.init = whole, t.ldi = CK_PANEL;
+    narrow(&t);
+    for (size_t r = 0; r < rows; r++) memcpy(y + r * ldy, whole + r * CK_PANEL, columns * sizeof(float));
+}
+
+// Every tile of the strip times `panels` panels that hold `columns` columns (a ragged one comes alone). t->y and t->init point at the strip's first row.
+void ck_strip_multiply(const ck_tiles *set, const ck_strip *rows, ck_tile *t, size_t panels, size_t columns) {
+    size_t step = 2 * CK_PANEL * sizeof(uint16_t), bytes = panels * t->stride * sizeof(uint16_t), element = set->multiplies_bf16 ? 4 : 8;
+    t->x = rows->x;
+    for (size_t i = 0; i < rows->tiles; i++) {
+        size_t count = ck_strip_tile_rows(rows, i);
+        // The panels that follow in memory: half under each of the first two tiles, the second one reads nothing else from there. A tile alone asks
+        // for all of them if they are few, otherwise for what it will itself read next.
+        const char *w = (const char *)t->w;
+        if (rows->tiles == 1)
+            t->next = w + (bytes <= NEAR ? bytes : AHEAD / panels), t->next_step = step;
+        else if (i < 2)
+            t->next = w + bytes + t->pairs * step / 2 * i, t->next_step = step / 2;
+        else
+            t->next = w, t->next_step = 0;
+        if (columns < panels * CK_PANEL) {
+            ragged(set->narrow[count], *t, count, columns);
+        } else if (panels == set->panels[count]) {
+            set->wide[count](t);
+        } else {
+            ck_tile one = *t;
+            for (size_t p = 0; p < panels; p++, one.y += CK_PANEL, one.w += t->stride, one.init += t->init == ck_zeros ? 0 : CK_PANEL) set->narrow[count](&one);
+        }
+        t->y += count * t->ldy, t->init += count * t->ldi, t->x = (const char *)t->x + count * t->pairs * element;
+    }
+}

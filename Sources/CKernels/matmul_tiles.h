@@ -1,0 +1,58 @@
+// The tiles of a product: a few rows of x times a few panels of weights, in registers (private to the core; ck_matmul.h describes the panels).
+#ifndef CK_MATMUL_TILES_PRIVATE_H
+#define CK_MATMUL_TILES_PRIVATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "left.h"
+#include "panel.h"
+
+enum { CK_MOST_PANELS = 8 };  // panels a tile, at most
+
+// A tile: y[rows][panels * 16] from x, laid out by left.h, and `panels` panels that lie `stride` elements apart, starting from init (row stride
+// ldi, 0 for one row that serves all).
+typedef struct {
+    float *y;
+    size_t ldy;
+    const float *init;
+    size_t ldi;
+    const void *x;
+    const uint16_t *w;
+    size_t stride, pairs;
+    const char *next;  // what to prefetch, `next_step` bytes a pair of columns
+    size_t next_step;
+} ck_tile;
+
+typedef void (*ck_tile_kernel)(const ck_tile *);
+
+// The tiles of an instruction set. Few rows take several panels at once, to have eight or more independent chains.
+typedef struct {
+    ck_tile_kernel wide[CK_TILE_ROWS + 1];    // by rows, `panels[rows]` panels at once
+    ck_tile_kernel narrow[CK_TILE_ROWS + 1];  // by rows, one panel
+    size_t panels[CK_TILE_ROWS + 1];
+    size_t rows;  // a tile's rows, at most
+    int multiplies_bf16;
+} ck_tiles;
+
+// Those of ck_isa().
+const ck_tiles *ck_matmul_tiles(void);
+
+// What a product starts from: one row that serves all.
+extern const float ck_zeros[CK_MOST_PANELS * CK_PANEL];
+
+// Rows of a product, cut into tiles whose heights differ by one at most, the taller ones first.
+typedef struct {
+    size_t row, rows, tiles;
+    const void *x;  // the tiles one after the other, in 32-bit elements
+} ck_strip;
+
+static inline size_t ck_strip_tile_rows(const ck_strip *s, size_t tile) { return s->rows / s->tiles + (tile < s->rows % s->tiles); }
+
+// How many panels the strip takes at once.
+static inline size_t ck_strip_panels(const ck_tiles *set, const ck_strip *s) { return set->panels[(s->rows + s->tiles - 1) / s->tiles]; }
+
+// Every tile of the strip times `panels` panels that hold `columns` columns (a ragged one comes alone). t->y and t->init point at the strip's first row.
+void ck_strip_multiply(const ck_tiles *set, const ck_strip *strip, ck_tile *t, size_t panels, size_t columns);
+
+#endif
