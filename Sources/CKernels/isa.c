@@ -4,7 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+static const char *const names[] = {"scalar", "neon"};
+#else
 static const char *const names[] = {"scalar", "avx2", "avx512", "avx512bf16"};
+#endif
 static atomic_int chosen = -1;
 
 static ck_isa_level widest(void) {
@@ -14,6 +20,8 @@ static ck_isa_level widest(void) {
           __builtin_cpu_supports("avx512dq")))
         return CK_ISA_AVX2;
     return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni") ? CK_ISA_AVX512BF16 : CK_ISA_AVX512;
+#elif defined(__aarch64__)
+    return getauxval(AT_HWCAP) & HWCAP_ASIMDDP ? CK_ISA_NEON : CK_ISA_SCALAR;
 #else
     return CK_ISA_SCALAR;
 #endif

@@ -14,7 +14,8 @@
 #define CK_TARGET_AVX2 __attribute__((target("avx2,fma,f16c")))
 #define CK_TARGET_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")))
 #define CK_TARGET_AVX512BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx512vnni,avx2,fma,f16c")))
-#else
+#else  // AArch64 has its vectors everywhere: the plain bodies use them, only products need more
+#define CK_TARGET_NEON __attribute__((target("dotprod")))
 #define CK_TARGET_AVX2
 #define CK_TARGET_AVX512
 #define CK_TARGET_AVX512BF16

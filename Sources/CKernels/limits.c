@@ -12,6 +12,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 enum { CHAINS = 12, ROUNDS = 1 << 18, REPEATS = 8, CHUNK = 1 << 20 };
@@ -33,7 +35,6 @@ static double burn_scalar(float *out) {
     return 2;
 }
 
-#if defined(__x86_64__)
 // The empty asm keeps the compiler from doing several rounds' arithmetic at once.
 #define CK_BURN(type, zero, operation)                                         \
     type sum[CHAINS];                                                          \
@@ -49,6 +50,7 @@ static double burn_scalar(float *out) {
     }                                                                          \
     return 2.0 * sizeof(type) / sizeof(float);
 
+#if defined(__x86_64__)
 CK_TARGET_AVX2 static double burn_avx2(float *out) {
     __m256 a = _mm256_set1_ps(0.999f), b = _mm256_set1_ps(0.5f);
     CK_BURN(__m256, _mm256_setzero_ps(), _mm256_fmadd_ps(sum[c], a, b))
@@ -67,6 +69,13 @@ CK_TARGET_AVX512BF16 static double burn_pairs(float *out) {
 static double burn_avx512bf16(float *out) { return 2 * burn_pairs(out); }
 
 static double (*const burn_by_isa[])(float *) = {burn_scalar, burn_avx2, burn_avx512, burn_avx512bf16};
+#elif defined(__aarch64__)
+static double burn_neon(float *out) {
+    float32x4_t a = vdupq_n_f32(0.999f), b = vdupq_n_f32(0.5f);
+    CK_BURN(float32x4_t, vdupq_n_f32(0), vfmaq_f32(b, sum[c], a))
+}
+
+static double (*const burn_by_isa[])(float *) = {burn_scalar, burn_neon};
 #else
 static double (*const burn_by_isa[])(float *) = {burn_scalar};
 #endif
@@ -74,7 +83,7 @@ static double (*const burn_by_isa[])(float *) = {burn_scalar};
 static void burn_task(void *context, size_t index) {
     float out = 0;
     ((double *)context)[index] = burn_by_isa[ck_isa()](&out);
-    __asm__ volatile("" ::"x"(out));
+    __asm__ volatile("" ::"m"(out));
 }
 
 double ck_peak_flops(void) {

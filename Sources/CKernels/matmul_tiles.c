@@ -7,6 +7,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 enum {
@@ -27,8 +29,6 @@ CK_INLINE void tile_scalar(ck_tile t, int rows, int panels) {
         }
 }
 
-#if defined(__x86_64__)
-
 // What the tiles of every width share: sum[r][v] starts from init and ends in y; LANES numbers a vector.
 #define CK_TILE_BEGIN(type, lanes, load)                                                                                      \
     const int vectors = panels * CK_PANEL / (lanes);                                                                             \
@@ -37,10 +37,12 @@ CK_INLINE void tile_scalar(ck_tile t, int rows, int panels) {
         _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) sum[r][v] = load(t.init + (size_t)r * t.ldi + v * (lanes));
 #define CK_PREFETCH                                                                                                           \
     _Pragma("clang loop unroll(full)") for (int p = 0; p < panels; p++)                                                       \
-        _mm_prefetch(t.next + (size_t)p * t.stride * sizeof(uint16_t), _MM_HINT_T1);
+        __builtin_prefetch(t.next + (size_t)p * t.stride * sizeof(uint16_t), 0, 2);
 #define CK_TILE_END(lanes, store)                                                                                             \
     _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++)                                                         \
         _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) store(t.y + (size_t)r * t.ldy + v * (lanes), sum[r][v]);
+
+#if defined(__x86_64__)
 
 // One pair of columns. The second vector's even columns are read two bytes earlier, in place already: a shift would compete with the multiply-adds
 // for their units. The asm keeps the compiler from holding a panel's raw pairs in registers for the odd columns, and from having two panels' x at
@@ -123,6 +125,34 @@ CK_TARGET_AVX512BF16 CK_INLINE void tile_avx512bf16(ck_tile t, int rows, int pan
     CK_TILE_END(16, _mm512_storeu_ps)
 }
 
+#elif defined(__aarch64__)
+
+// A multiply-add takes its x from a vector that holds four rows: the 24 sums of six rows leave room for nothing else.
+CK_INLINE void tile_neon(ck_tile t, int rows, int panels) {
+    CK_TILE_BEGIN(float32x4_t, 4, vld1q_f32)
+    const float *x = t.x;
+    const uint16_t *w = t.w;
+    for (size_t j = 0; j < t.pairs; j++, w += 2 * CK_PANEL, x += 2 * rows, t.next += t.next_step) {
+        float32x4_t values[2][2];  // up to 8 numbers may be read past the last column's: left.h
+        CK_PREFETCH
+#pragma clang loop unroll(full)
+        for (int i = 0; i < 4; i++)
+            if (i / 2 * 4 < rows) values[i % 2][i / 2] = vld1q_f32(x + i % 2 * rows + i / 2 * 4);
+#pragma clang loop unroll(full)
+        for (int v = 0; v < vectors; v++) {
+            uint32x4_t pairs = vreinterpretq_u32_u16(vld1q_u16(w + (size_t)(v / 4) * t.stride + v % 4 * 8));
+#pragma clang loop unroll(full)
+            for (int odd = 0; odd < 2; odd++) {
+                float32x4_t weight = vreinterpretq_f32_u32(odd ? vandq_u32(pairs, vdupq_n_u32(0xFFFF0000)) : vshlq_n_u32(pairs, 16));
+#pragma clang loop unroll(full)
+                for (int r = 0; r < rows; r++) sum[r][v] = vfmaq_f32(sum[r][v], weight, vdupq_n_f32(values[odd][r / 4][r % 4]));
+            }
+            __asm__ volatile("" ::: "memory");  // or it spills: see pair_avx2
+        }
+    }
+    CK_TILE_END(4, vst1q_f32)
+}
+
 #endif
 
 // One function a (rows, panels) shape, by pointer: a copy would read the tile's fields before their stores can be forwarded.
@@ -156,6 +186,11 @@ CK_SHAPES_512(avx512, CK_TARGET_AVX512)
 CK_SHAPES_512(avx512bf16, CK_TARGET_AVX512BF16)
 #define CK_WIDE_512(isa) {CK_TO_SIX(isa, 8, 4, 4, 4, 4, 4), isa##_7x2, isa##_8x2}
 #define CK_NARROW_512(isa) {CK_NARROW(isa), isa##_7x1, isa##_8x1}
+#elif defined(__aarch64__)
+CK_SHAPES(neon, , 2, 2, 2, 1, 1, 1)
+CK_SHAPE(neon, , 1, 1)
+CK_SHAPE(neon, , 2, 1)
+CK_SHAPE(neon, , 3, 1)
 #endif
 
 // AVX2: six rows need more than its sixteen registers, 65 GFLOP/s on a core where five reach 94.
@@ -165,6 +200,8 @@ static const ck_tiles by_isa[] = {
     {{0, avx2_1x4, avx2_2x2, avx2_3x2, avx2_4x1, avx2_5x1}, {CK_NARROW(avx2)}, {0, 4, 2, 2, 1, 1}, 5, 0},
     {CK_WIDE_512(avx512), CK_NARROW_512(avx512), {0, 8, 4, 4, 4, 4, 4, 2, 2}, 8, 0},
     {CK_WIDE_512(avx512bf16), CK_NARROW_512(avx512bf16), {0, 8, 4, 4, 4, 4, 4, 2, 2}, 8, 1},
+#elif defined(__aarch64__)
+    {{CK_TO_SIX(neon, 2, 2, 2, 1, 1, 1)}, {CK_NARROW(neon)}, {0, 2, 2, 2, 1, 1, 1}, 6, 0},
 #endif
 };
 

@@ -7,6 +7,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 // Every rounding is written out: the compiler adds no fused multiply-add of its own.
@@ -108,9 +110,15 @@ CK_INLINE void tile_scalar(tile t, int rows, ck_quantized_type type) {
         }
 }
 
-#if defined(__x86_64__)
-
 #define UNROLLED _Pragma("clang loop unroll(full)")
+
+// Taller tiles find their weights in the cache, or compute for longer than memory takes.
+CK_INLINE void prefetch_step(const uint8_t *w, int rows, ck_quantized_type type) {
+    if (rows <= 4)
+        UNROLLED for (size_t at = 0; at < ck_step_bytes(type); at += 64) __builtin_prefetch(w + AHEAD + at);
+}
+
+#if defined(__x86_64__)
 
 // Clang would turn a chain of integer additions into a tree, whose parts do not fit the registers.
 #if defined(CK_EMULATED)
@@ -118,12 +126,6 @@ CK_INLINE void tile_scalar(tile t, int rows, ck_quantized_type type) {
 #else
 #define IN_ORDER(sum) __asm__("" : "+x"(sum))
 #endif
-
-// Taller tiles find their weights in the cache, or compute for longer than memory takes.
-CK_INLINE void prefetch_step(const uint8_t *w, int rows, ck_quantized_type type) {
-    if (rows <= 4)
-        UNROLLED for (size_t at = 0; at < ck_step_bytes(type); at += 64) __builtin_prefetch(w + AHEAD + at);
-}
 
 CK_TARGET_AVX2 CK_INLINE __m256i broadcast_avx2(const void *four_bytes) {
     int four;
@@ -236,6 +238,51 @@ CK_TARGET_AVX512BF16 CK_INLINE void tile_vnni(tile t, int rows, ck_quantized_typ
     UNROLLED for (int r = 0; r < rows; r++) _mm512_storeu_ps(t.y + (size_t)r * t.ldy, y[r]);
 }
 
+#elif defined(__aarch64__)
+
+// sdot adds four products of signed bytes to a 32-bit sum: weights and x as they are.
+CK_TARGET_NEON CK_INLINE void tile_neon(tile t, int rows, ck_quantized_type type) {
+    float32x4_t y[TILE_ROWS][4];
+    UNROLLED for (int r = 0; r < rows; r++)
+        UNROLLED for (int v = 0; v < 4; v++) y[r][v] = vld1q_f32(t.init + 4 * v);
+    const uint8_t *w = t.w;
+    const char *x = t.x;
+    for (size_t b = 0; b < t.blocks; b++, w += ck_step_bytes(type), x += X_BYTES) {
+        const uint8_t *q = w + ck_head_bytes(type);
+        int32x4_t dot[TILE_ROWS][4], values[TILE_ROWS][2];  // values: 32 columns of x, four a lane
+        prefetch_step(w, rows, type);
+        UNROLLED for (int r = 0; r < rows; r++) {
+            const x_head *head = (const x_head *)(const void *)(x + (size_t)r * t.ldx);
+            UNROLLED for (int v = 0; v < 4; v++) dot[r][v] = vdupq_n_s32(head->start);
+            UNROLLED for (int half = 0; half < 2; half++) values[r][half] = vreinterpretq_s32_s8(vld1q_s8((const int8_t *)(head + 1) + 16 * half));
+        }
+        // 64 bytes: four columns, or, of 4-bit types, four columns in the low and four in the high nibbles.
+        UNROLLED for (int g = 0; g < (ck_is_4_bit(type) ? 4 : 8); g++)
+            UNROLLED for (int v = 0; v < 4; v++) {
+                uint8x16_t bytes = vld1q_u8(q + 64 * g + 16 * v);
+                UNROLLED for (int half = 0; half < (ck_is_4_bit(type) ? 2 : 1); half++) {
+                    uint8x16_t weights = !ck_is_4_bit(type) ? bytes : half ? vshrq_n_u8(bytes, 4) : vandq_u8(bytes, vdupq_n_u8(15));
+                    UNROLLED for (int r = 0; r < rows; r++) {
+                        int32x4_t four = vdupq_n_s32(values[r][half + g / 4][g % 4]);
+                        dot[r][v] = vdotq_s32(dot[r][v], vreinterpretq_s8_u8(weights), vreinterpretq_s8_s32(four));
+                    }
+                }
+            }
+        UNROLLED for (int v = 0; v < 4; v++) {
+            const float *singles = (const float *)(const void *)w + 4 * v;
+            const __fp16 *halves = (const __fp16 *)(const void *)w + 4 * v;
+            float32x4_t scale = ck_has_minima(type) ? vld1q_f32(singles) : vcvt_f32_f16(vld1_f16(halves));
+            UNROLLED for (int r = 0; r < rows; r++) {
+                const x_head *head = (const x_head *)(const void *)(x + (size_t)r * t.ldx);
+                y[r][v] = vfmaq_f32(y[r][v], vcvtq_f32_s32(dot[r][v]), vmulq_n_f32(scale, head->scale));
+                if (ck_has_minima(type)) y[r][v] = vfmaq_f32(y[r][v], vld1q_f32(singles + CK_PANEL), vdupq_n_f32(head->scaled_sum));
+            }
+        }
+    }
+    UNROLLED for (int r = 0; r < rows; r++)
+        UNROLLED for (int v = 0; v < 4; v++) vst1q_f32(t.y + (size_t)r * t.ldy + 4 * v, y[r][v]);
+}
+
 #endif
 
 // MARK: One function a height, type and instruction set, by pointer as in matmul_tiles.c
@@ -269,6 +316,8 @@ CK_TYPES(CK_SHAPE_1, scalar, )
 #if defined(__x86_64__)
 CK_TYPES(CK_SHAPES_5, avx2, CK_TARGET_AVX2)
 CK_TYPES(CK_SHAPES_12, vnni, CK_TARGET_AVX512BF16)
+#elif defined(__aarch64__)
+CK_TYPES(CK_SHAPES_5, neon, CK_TARGET_NEON)
 #endif
 
 typedef struct {
@@ -290,8 +339,15 @@ static const kernels vnni = {
     {{0, CK_NAMES_12(vnni, CK_INT8)}, {0, CK_NAMES_12(vnni, CK_INT4)}, {0, CK_NAMES_12(vnni, CK_INT8_MIN)}, {0, CK_NAMES_12(vnni, CK_INT4_MIN)}},
 };
 static const kernels *const by_isa[] = {&scalar, &avx2, &avx2, &vnni};
+#elif defined(__aarch64__)
+static const kernels neon = {
+    form_scalar,
+    5,
+    {{0, CK_NAMES_5(neon, CK_INT8)}, {0, CK_NAMES_5(neon, CK_INT4)}, {0, CK_NAMES_5(neon, CK_INT8_MIN)}, {0, CK_NAMES_5(neon, CK_INT4_MIN)}},
+};
+static const kernels *const by_isa[] = {&scalar, &neon};
 #else
-static const kernels *const by_isa[] = {&scalar, &scalar, &scalar, &scalar};
+static const kernels *const by_isa[] = {&scalar};
 #endif
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }

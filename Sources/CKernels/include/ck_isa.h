@@ -4,15 +4,18 @@
 
 typedef enum {
     CK_ISA_SCALAR = 0,
+    // x86-64
     CK_ISA_AVX2 = 1,       // AVX2, FMA and F16C
     CK_ISA_AVX512 = 2,     // AVX-512 F, BW, VL, DQ
-    CK_ISA_AVX512BF16 = 3  // the same, vdpbf16ps and vpdpbusd (VNNI; no CPU has only one of them)
+    CK_ISA_AVX512BF16 = 3,  // the same, vdpbf16ps and vpdpbusd (VNNI; no CPU has only one of them)
+    // AArch64
+    CK_ISA_NEON = 1  // with sdot
 } ck_isa_level;
 
-// The widest set this CPU has, or the narrower one that GRPO_ISA=scalar|avx2|avx512|avx512bf16 asks for.
+// The widest set this CPU has, or the narrower one that GRPO_ISA=scalar|avx2|avx512|avx512bf16, on AArch64 scalar|neon, asks for.
 ck_isa_level ck_isa(void);
 
-// Its name, as GRPO_ISA spells it.
+// The name, as GRPO_ISA spells it, of a set that this architecture has.
 const char *_Nonnull ck_isa_name(ck_isa_level level);
 
 // Overrides the choice, so that one process can test every path; returns 0 where this CPU lacks the set.
