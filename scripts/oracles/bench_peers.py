@@ -1,4 +1,4 @@
-"""Speed of grpo-cli beside llama.cpp, transformers and TRL, in one run: bench_peers.py MODEL_DIR MODEL.gguf [--rounds N] [--only MEASURE ...]
+"""Speed of grpo-cli beside llama.cpp, transformers, vLLM and TRL, in one run: bench_peers.py MODEL_DIR MODEL.gguf [--rounds N] [--only MEASURE ...]
 
 Both sides take turns, every turn is a process of its own, and what is compared is the median over the rounds; "best, best" is the ratio of each side's
 fastest turn, for machines whose cores are somebody else's at times. The GGUF file must hold the same weights as
@@ -25,11 +25,14 @@ MEASURES = {
     "prefill of 512, float32": (["--only", "prefill", "--dtype", "float32"], ("prefill", 1), [("llama.cpp", "llama", "f32", "prefill", "1"),
                                                                                             ("transformers", "transformers", "float32", "prefill", "1")]),
     "decode, 1 sequence": (["--only", "decode"], ("decode", 1), [("llama.cpp", "llama", "bf16", "decode", "1"),
-                                                                 ("transformers", "transformers", "bfloat16", "decode", "1")]),
+                                                                 ("transformers", "transformers", "bfloat16", "decode", "1"),
+                                                                 ("vLLM", "vllm", "bfloat16", "decode", "1")]),
     "decode, 8 sequences": (["--only", "decode"], ("decode", 8), [("llama.cpp", "llama", "bf16", "decode", "8"),
-                                                                  ("transformers", "transformers", "bfloat16", "decode", "8")]),
+                                                                  ("transformers", "transformers", "bfloat16", "decode", "8"),
+                                                                  ("vLLM", "vllm", "bfloat16", "decode", "8")]),
     "decode, 32 sequences": (["--only", "decode"], ("decode", 32), [("llama.cpp", "llama", "bf16", "decode", "32"),
-                                                                    ("transformers", "transformers", "bfloat16", "decode", "32")]),
+                                                                    ("transformers", "transformers", "bfloat16", "decode", "32"),
+                                                                    ("vLLM", "vllm", "bfloat16", "decode", "32")]),
     "prefill of 512, int8": (["--only", "prefill", "--dtype", "int8"], ("prefill", 1), [("llama.cpp Q8_0", "llama", "q8_0", "prefill", "1")]),
     "decode, 1 sequence, int8": (["--only", "decode", "--dtype", "int8"], ("decode", 1), [("llama.cpp Q8_0", "llama", "q8_0", "decode", "1")]),
     "decode, 1 sequence, int4": (["--only", "decode", "--dtype", "int4"], ("decode", 1), [("llama.cpp Q4_0", "llama", "q4_0", "decode", "1")]),
@@ -108,6 +111,23 @@ def transformers(model, dtype, measure, sequences):
         return time.perf_counter() - began
 
 
+def vllm(model, dtype, measure, sequences):
+    """Seconds of 64 tokens of every sequence in vLLM, whose engine gives no time of its own: those of 65 tokens less those of the first one."""
+    import os
+    os.environ |= {"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_CPU_OMP_THREADS_BIND": f"0-{THREADS - 1}"}
+    from vllm import LLM, SamplingParams
+    engine = LLM(model, dtype=dtype, max_model_len=1024)
+
+    def generate(tokens):
+        wanted = SamplingParams(temperature=0, max_tokens=tokens, min_tokens=tokens, ignore_eos=True, detokenize=False)
+        began = time.perf_counter()
+        engine.generate([{"prompt_token_ids": list(range(1000, 1040))}] * sequences, wanted, use_tqdm=False)
+        return time.perf_counter() - began
+
+    generate(65)  # the first one warms up
+    return generate(65) - generate(1)
+
+
 def trl(model, mode, prompts, prompt_tokens):
     """Seconds of the last GRPO step in TRL: the second one of one prompt, of several, which take minutes, the first. A micro-batch is one prompt's completions:
     more at once do not fit 24 GB."""
@@ -143,7 +163,8 @@ def trl(model, mode, prompts, prompt_tokens):
 
 def peer_turn(arguments, words):
     """One turn of a peer in a process of its own; None when it takes too long, with what it had at least."""
-    command = [sys.executable, __file__, arguments.model, arguments.gguf, "--turn", *words]
+    python = arguments.vllm if words[0] == "vllm" else sys.executable
+    command = [python, __file__, arguments.model, arguments.gguf, "--turn", *words]
     began = time.perf_counter()
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE if words[0] == "trl" else None)
@@ -196,6 +217,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", help="parts of the measures' names")
     parser.add_argument("--peers", nargs="+", help="parts of the peers' names")
+    parser.add_argument("--vllm", help="the python of an environment with vLLM, which wants a torch of its own; without it vLLM has no turns")
     parser.add_argument("--cli", default=str(ROOT / ".build/release/grpo-cli"))
     parser.add_argument("--turn", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -204,7 +226,7 @@ def main():
         if kind == "trl":
             print(trl(arguments.model, words[0], int(words[1]), int(words[2])))
         else:
-            run = llama if kind == "llama" else transformers
+            run = {"llama": llama, "transformers": transformers, "vllm": vllm}[kind]
             print(run(arguments.gguf if kind == "llama" else arguments.model, words[0], words[1], int(words[2])))
         return
 
@@ -212,10 +234,12 @@ def main():
     turns = {}  # measures by what our turn is asked for
     for name, (options, row, peers) in MEASURES.items():
         peers = [peer for peer in peers if not arguments.peers or any(part in peer[0] for part in arguments.peers)]
+        peers = [peer for peer in peers if arguments.vllm or peer[1] != "vllm"]
         if peers and (not arguments.only or any(part in name for part in arguments.only)):
             turns.setdefault(tuple(options or ()), []).append((name, (options, row, peers)))
     for measures in turns.values():
         compare(arguments, measures[0][1][0], measures)
 
 
-main()
+if __name__ == "__main__":  # vLLM starts processes that read this file again
+    main()
