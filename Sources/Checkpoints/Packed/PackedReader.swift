@@ -24,8 +24,8 @@ final class PackedReader: BlobReader {
             try blob.inflate(frame, chunk: index, into: high)
             guard let out = buffer.baseAddress, let high = high.baseAddress, let start = bytes.baseAddress else { return }
             let rest = (start + chunk.frame.count).assumingMemoryBound(to: UInt8.self)
-            ck_merge_planes(out.assumingMemoryBound(to: UInt8.self), high.assumingMemoryBound(to: UInt8.self), rest, count, size)
-            guard ck_hash(out, buffer.count) == chunk.checksums[0] else { throw blob.failure("chunk \(index) is damaged: its checksum differs") }
+            let hash = ck_merge_planes(out.assumingMemoryBound(to: UInt8.self), high.assumingMemoryBound(to: UInt8.self), rest, count, size)
+            guard hash == chunk.checksums[0] else { throw blob.failure("chunk \(index) is damaged: its checksum differs") }
         }
     }
 }
