@@ -69,10 +69,14 @@ extension Qwen2Model {
     func embed(_ tokens: [Int32], into x: UnsafeMutablePointer<Float>) {
         let hidden = configuration.hiddenSize
         for (row, token) in tokens.enumerated() {
-            if let packed = embedding.packed {
+            if embedding.form == .packed {
                 withUnsafeTemporaryAllocation(of: UInt16.self, capacity: hidden) { bits in
                     guard let bits = bits.baseAddress else { return }
-                    ck_unpack_row(bits, packed.bf16, Int(token), hidden)
+                    if let disk = embedding.disk {
+                        disk.read(embedding, Int(token)..<Int(token) + 1, into: bits)
+                    } else if let packed = embedding.packed {
+                        ck_unpack_row(bits, packed.bf16, Int(token), hidden)
+                    }
                     ck_bf16_to_f32(x + row * hidden, bits, hidden)
                 }
             } else if let quantized = embedding.quantized {

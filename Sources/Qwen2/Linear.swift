@@ -29,6 +29,9 @@ struct Linear {
         if inputs.isCollecting { for output in outputs { inputs.add(output.weight, x, isFloat: type == .float32, rows: rows) } }
         switch weight.form {
         case .packed:
+            if let disk = weight.disk, disk.takeFirstUse(of: outputs) {
+                return disk.multiply(outputs, x.assumingMemoryBound(to: UInt16.self), rows: rows)
+            }
             let outputs = outputs.compactMap { kernelOutput($0, $0.weight.packed) }
             ck_matmul(outputs, outputs.count, x.assumingMemoryBound(to: UInt16.self), rows, weight.rowLength, accumulate ? 1 : 0)
         case .quantized(let type):

@@ -22,7 +22,7 @@ extension Qwen2Model {
 }
 
 /// Calls `body` with every number below `count`, from all threads of the kernels; calls for different numbers touch different memory.
-private func concurrently(_ count: Int, _ body: (Int) -> Void) {
+func concurrently(_ count: Int, _ body: (Int) -> Void) {
     withoutActuallyEscaping(body) { body in
         withUnsafePointer(to: body) { body in
             ck_parallel_for(

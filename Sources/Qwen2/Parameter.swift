@@ -8,8 +8,10 @@ public final class Parameter {
     /// `[outputs, inputs]` of a matrix, `[size]` of a bias or a norm's weight.
     public let shape: [Int]
 
-    /// A matrix in `bfloat16`: panels of BF16, see ck_matmul.h.
-    let packed: AlignedBuffer?
+    /// A matrix in `bfloat16`: panels of BF16, see ck_matmul.h; filled while `disk` is nil.
+    private let panels: AlignedBuffer?
+    /// Where a matrix still is, until it is needed in memory.
+    var disk: WeightsOnDisk?
     /// A matrix in `int8` and `int4`.
     let quantized: QuantizedMatrix?
     /// The FP32 numbers the forward reads: every parameter in `float32`; otherwise the vectors, rounded to BF16.
@@ -28,7 +30,7 @@ public final class Parameter {
         self.shape = shape
         let count = shape.reduce(1, *)
         let isPacked = type == .bfloat16 && shape.count == 2
-        packed = isPacked ? AlignedBuffer(bf16: ck_packed_count(shape[0], shape[1])) : nil
+        panels = isPacked ? AlignedBuffer(bf16: ck_packed_count(shape[0], shape[1])) : nil
         self.quantized = quantized
         values = isPacked || quantized != nil ? nil : AlignedBuffer(floats: count)
         low = trainable && isPacked ? AlignedBuffer(bf16: count) : nil
@@ -39,13 +41,22 @@ public final class Parameter {
     /// Elements.
     public var count: Int { shape.reduce(1, *) }
 
+    /// The panels of a matrix in `bfloat16`, read from the disk if they have not been yet.
+    var packed: AlignedBuffer? {
+        disk?.load()
+        return panels
+    }
+
+    /// Bytes that the forward pass reads.
+    var byteCount: Int { (panels ?? quantized?.buffer ?? values)?.byteCount ?? 0 }
+
     /// The form in which products read a matrix.
     enum Form: Equatable {
         case plain, packed
         case quantized(ck_quantized_type)
     }
 
-    var form: Form { packed != nil ? .packed : quantized.map { .quantized($0.type) } ?? .plain }
+    var form: Form { panels != nil ? .packed : quantized.map { .quantized($0.type) } ?? .plain }
 
     var rowCount: Int { shape[0] }
 

@@ -76,7 +76,15 @@ public final class Qwen2Model {
                 name: weight.name, shape: weight.shape, type: computeType, trainable: trainable,
                 quantized: tensor.map { QuantizedMatrix($0, bits: bits) })
         }
-        try Self.load(made, from: checkpoint)
+        // Where the products may read the file itself, matrices are loaded when they are needed a second time.
+        let matrices = made.filter { $0.form == .packed }
+        let stayOnDisk =
+            !trainable && checkpoint.format == .huggingFace && matrices.allSatisfy { checkpoint.tensor(named: $0.name)?.type == .bfloat16 }
+        try Self.load(stayOnDisk ? made.filter { $0.form != .packed } : made, from: checkpoint)
+        if stayOnDisk {
+            let disk = WeightsOnDisk(matrices, in: checkpoint)
+            for matrix in matrices { matrix.disk = disk }
+        }
         embedding = made[embeddingIndex]
         norm = made[normIndex]
         head = made[headIndex]
@@ -91,8 +99,11 @@ public final class Qwen2Model {
 
     /// Bytes of the weights that the forward pass reads.
     public var weightBytes: Int {
-        parameters.reduce(0) { $0 + (($1.packed ?? $1.quantized?.buffer ?? $1.values)?.byteCount ?? 0) }
+        parameters.reduce(0) { $0 + $1.byteCount }
     }
+
+    /// Reads the weights that are still on disk only. A second pass would do it otherwise, the first one reads the file as it goes.
+    public func loadWeights() { embedding.disk?.load() }
 
     /// Spreads every operation over `count` threads; `nil` takes the CPUs that this process may use. Returns the number.
     @discardableResult

@@ -52,6 +52,7 @@ struct Bench: ParsableCommand {
         }
         if only.contains(where: { !$0.isTraining }) {
             let text = try model.open()
+            text.model.loadWeights()
             if only.contains(.prefill) { try show(prefill(text), limits) }
             if only.contains(.decode) { for sequences in [1, 8, 32] { try show(decode(text, sequences), limits) } }
         }
