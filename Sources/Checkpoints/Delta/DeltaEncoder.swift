@@ -16,7 +16,6 @@ final class DeltaEncoder: ChunkEncoder {
     /// Bytes of an element.
     private let size: Int
     private let original, coded: UnsafeMutableRawBufferPointer
-    private var done = 0
 
     /// The most bytes that a blob of that tensor takes.
     static func bound(_ count: Int, _ type: SafeTensorsType) -> Int {
@@ -37,26 +36,22 @@ final class DeltaEncoder: ChunkEncoder {
         coded.deallocate()
     }
 
-    func write(_ bytes: UnsafeRawBufferPointer, to file: SafeTensorsWriter) throws(CheckpointError) -> [UInt8] {
-        let count = bytes.count / size
-        let old = UnsafeMutableRawBufferPointer(rebasing: original[..<bytes.count])
-        try base.readStored(name, elements: done..<done + count, into: old)
-        done += count
-        guard let new = bytes.baseAddress, let old = old.baseAddress, let out = coded.baseAddress else { return [] }
-        let hash = ck_hash(new, bytes.count), baseHash = ck_hash(old, bytes.count)
-        var length = 0
-        if memcmp(new, old, bytes.count) != 0 {
-            length = ck_code_differences(
+    func encode(_ chunk: UnsafeRawBufferPointer, _ index: Int) throws(CheckpointError) -> EncodedChunk {
+        let count = chunk.count / size, first = index * BlobEntries.chunk
+        let old = UnsafeMutableRawBufferPointer(rebasing: original[..<chunk.count])
+        try base.readStored(name, elements: first..<first + count, into: old)
+        guard let new = chunk.baseAddress, let old = old.baseAddress, let out = coded.baseAddress else { return EncodedChunk(parts: [], entry: []) }
+        var parts: [UnsafeRawBufferPointer] = []
+        if memcmp(new, old, chunk.count) != 0 {
+            let length = ck_code_differences(
                 out.assumingMemoryBound(to: UInt8.self), new.assumingMemoryBound(to: UInt8.self), old.assumingMemoryBound(to: UInt8.self), count, size
             )
-            let part = length > 0 ? UnsafeRawBufferPointer(rebasing: coded[..<length]) : bytes
-            length = part.count
-            try CheckpointError.wrapping { () throws(SafeTensorsError) in try file.append(part) }
+            parts = [length > 0 ? UnsafeRawBufferPointer(rebasing: coded[..<length]) : chunk]
         }
         var entry: [UInt8] = []
-        entry.append(littleEndian: UInt32(length))
-        entry.append(littleEndian: hash)
-        entry.append(littleEndian: baseHash)
-        return entry
+        entry.append(littleEndian: UInt32(parts.first?.count ?? 0))
+        entry.append(littleEndian: ck_hash(new, chunk.count))
+        entry.append(littleEndian: ck_hash(old, chunk.count))
+        return EncodedChunk(parts: parts, entry: entry)
     }
 }

@@ -52,27 +52,22 @@ struct Blob: Sendable {
         }
     }
 
-    /// Elements as they were before they became a blob.
+    /// Elements as they were before they became a blob, chunks side by side.
     func readStored(_ elements: Range<Int>, into buffer: UnsafeMutableRawBufferPointer, decode: Decode) throws(CheckpointError) {
-        let size = elementSize
-        var position = elements.lowerBound
-        // Whole chunks go straight to where they are wanted.
-        while position < elements.upperBound {
-            let index = position / BlobEntries.chunk
+        guard !elements.isEmpty else { return }
+        let size = elementSize, first = elements.lowerBound / BlobEntries.chunk
+        try concurrently((elements.upperBound - 1) / BlobEntries.chunk - first + 1) { number throws(CheckpointError) in
+            let index = first + number
             let chunk = index * BlobEntries.chunk..<index * BlobEntries.chunk + BlobEntries.elements(ofChunk: index, of: info.count)
-            let part = position..<min(chunk.upperBound, elements.upperBound)
-            let offset = (position - elements.lowerBound) * size
-            let target = UnsafeMutableRawBufferPointer(rebasing: buffer[offset..<offset + part.count * size])
-            if part == chunk {
-                try decode(index, target)
-            } else {
-                try withChunk(index, decode) { bytes in
-                    target.copyMemory(
-                        from: UnsafeRawBufferPointer(
-                            rebasing: bytes[(position - chunk.lowerBound) * size..<(part.upperBound - chunk.lowerBound) * size]))
-                }
+            let part = chunk.clamped(to: elements)
+            let target = UnsafeMutableRawBufferPointer(
+                rebasing: buffer[(part.lowerBound - elements.lowerBound) * size..<(part.upperBound - elements.lowerBound) * size])
+            // Whole chunks go straight to where they are wanted.
+            if part == chunk { return try decode(index, target) }
+            try withChunk(index, decode) { bytes in
+                let wanted = bytes[(part.lowerBound - chunk.lowerBound) * size..<(part.upperBound - chunk.lowerBound) * size]
+                target.copyMemory(from: UnsafeRawBufferPointer(rebasing: wanted))
             }
-            position = part.upperBound
         }
     }
 

@@ -1,43 +1,78 @@
+internal import CKernels
 internal import CZstd
 internal import SafeTensors
+internal import Synchronization
 
-/// Writes one tensor as a blob: `append` its elements in pieces of any length, then `finish`. Keeps one chunk in memory.
+/// Writes one tensor as a blob: `append` its elements in pieces of any length, then `finish`. Some chunks are collected and encoded side by side.
 struct BlobWriter: ~Copyable {
-    private let encoder: any ChunkEncoder
+    /// One for each chunk that is encoded at a time.
+    private let encoders: [any ChunkEncoder]
     private let file: SafeTensorsWriter
-    private var chunk: ChunkBuffer
+    private let chunkBytes: Int
+    private var collected: ElementBuffer
     private var table: [UInt8] = []
+    /// Chunks that have been written.
+    private var written = 0
 
     /// A writer of elements of that type.
-    init(_ encoder: any ChunkEncoder, _ type: SafeTensorsType, into file: SafeTensorsWriter) {
-        self.encoder = encoder
+    init(
+        _ type: SafeTensorsType, into file: SafeTensorsWriter, by encoder: () throws(CheckpointError) -> any ChunkEncoder
+    ) throws(CheckpointError) {
+        var encoders: [any ChunkEncoder] = []
+        for _ in 0..<min(2 * Int(ck_threads()), 32) { encoders.append(try encoder()) }
+        self.encoders = encoders
         self.file = file
-        chunk = ChunkBuffer(elementSize: type.bitCount / 8)
+        chunkBytes = BlobEntries.chunk * type.bitCount / 8
+        collected = ElementBuffer(byteCount: encoders.count * chunkBytes)
     }
 
     mutating func append(_ bytes: UnsafeRawBufferPointer) throws(CheckpointError) {
-        let (encoder, file) = (encoder, file)
-        var entries: [UInt8] = []
-        try chunk.append(bytes) { full throws(CheckpointError) in entries += try encoder.write(full, to: file) }
-        table += entries
+        var rest = bytes
+        while !rest.isEmpty {
+            rest = collected.take(rest)
+            if collected.isFull { try write() }
+        }
     }
 
     mutating func finish() throws(CheckpointError) {
-        let (encoder, file) = (encoder, file)
-        var entries: [UInt8] = []
-        try chunk.finish { rest throws(CheckpointError) in entries += try encoder.write(rest, to: file) }
-        table += entries
+        try write()
+        let (file, table) = (file, table)
         try CheckpointError.wrapping { () throws(SafeTensorsError) in
             try file.append(table)
             try file.endBlob()
         }
     }
+
+    /// Writes the chunks that have been collected.
+    private mutating func write() throws(CheckpointError) {
+        let (bytes, chunkBytes, encoders, written) = (collected.bytes, chunkBytes, encoders, written)
+        let chunks = stride(from: 0, to: bytes.count, by: chunkBytes).map {
+            UnsafeRawBufferPointer(rebasing: bytes[$0..<min($0 + chunkBytes, bytes.count)])
+        }
+        let encoded = Mutex([EncodedChunk?](repeating: nil, count: chunks.count))
+        try concurrently(chunks.count) { index throws(CheckpointError) in
+            let chunk = try encoders[index].encode(chunks[index], written + index)
+            encoded.withLock { $0[index] = chunk }
+        }
+        for chunk in encoded.withLock({ $0 }).compactMap({ $0 }) {
+            try CheckpointError.wrapping { () throws(SafeTensorsError) in for part in chunk.parts { try file.append(part) } }
+            table += chunk.entry
+        }
+        self.written += chunks.count
+        collected.clear()
+    }
 }
 
-/// Turns the chunks of one tensor, one after the other, into parts of a blob.
+/// What becomes of a chunk: parts of the blob, valid until the encoder is used again, and the chunk's entry of the blob's table.
+struct EncodedChunk: @unchecked Sendable {  // the parts are only read, once all encoders are done
+    let parts: [UnsafeRawBufferPointer]
+    let entry: [UInt8]
+}
+
+/// Turns chunks of one tensor into parts of a blob, one at a time.
 protocol ChunkEncoder: AnyObject {
-    /// Writes what becomes of a chunk and gives its entry of the blob's table.
-    func write(_ chunk: UnsafeRawBufferPointer, to file: SafeTensorsWriter) throws(CheckpointError) -> [UInt8]
+    /// Encodes the tensor's chunk of that number.
+    func encode(_ chunk: UnsafeRawBufferPointer, _ index: Int) throws(CheckpointError) -> EncodedChunk
 }
 
 extension [UInt8] {
@@ -47,43 +82,29 @@ extension [UInt8] {
     }
 }
 
-/// Collects elements until a chunk is full.
-struct ChunkBuffer: ~Copyable {
-    private let bytes: UnsafeMutableRawBufferPointer
+/// Collects elements until it is full.
+struct ElementBuffer: ~Copyable {
+    private let memory: UnsafeMutableRawBufferPointer
     private var filled = 0
 
-    /// For elements of that many bytes.
-    init(elementSize: Int) {
-        bytes = .allocate(byteCount: BlobEntries.chunk * elementSize, alignment: 64)
+    init(byteCount: Int) { memory = .allocate(byteCount: byteCount, alignment: 64) }
+
+    deinit { memory.deallocate() }
+
+    /// What it has.
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: memory[..<filled]) }
+
+    var isFull: Bool { filled == memory.count }
+
+    /// Adds what there is room for, and returns what is left.
+    mutating func take(_ input: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        let count = min(memory.count - filled, input.count)
+        UnsafeMutableRawBufferPointer(rebasing: memory[filled..<filled + count]).copyMemory(from: UnsafeRawBufferPointer(rebasing: input[..<count]))
+        filled += count
+        return UnsafeRawBufferPointer(rebasing: input[count...])
     }
 
-    deinit { bytes.deallocate() }
-
-    /// Adds elements; `write` gets every chunk that becomes full.
-    mutating func append(
-        _ input: UnsafeRawBufferPointer, write: (UnsafeRawBufferPointer) throws(CheckpointError) -> Void
-    ) throws(CheckpointError) {
-        var rest = input
-        while !rest.isEmpty {
-            if filled == 0, rest.count >= bytes.count {
-                try write(UnsafeRawBufferPointer(rebasing: rest[..<bytes.count]))
-                rest = UnsafeRawBufferPointer(rebasing: rest[bytes.count...])
-                continue
-            }
-            let count = min(bytes.count - filled, rest.count)
-            UnsafeMutableRawBufferPointer(rebasing: bytes[filled..<filled + count]).copyMemory(from: UnsafeRawBufferPointer(rebasing: rest[..<count]))
-            filled += count
-            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-            if filled == bytes.count { try finish(write: write) }
-        }
-    }
-
-    /// Writes what has been collected.
-    mutating func finish(write: (UnsafeRawBufferPointer) throws(CheckpointError) -> Void) throws(CheckpointError) {
-        guard filled > 0 else { return }
-        try write(UnsafeRawBufferPointer(rebasing: bytes[..<filled]))
-        filled = 0
-    }
+    mutating func clear() { filled = 0 }
 }
 
 /// A zstd context with its parameters and room for what it makes.

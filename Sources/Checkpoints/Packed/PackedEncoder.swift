@@ -31,20 +31,16 @@ final class PackedEncoder: ChunkEncoder {
 
     deinit { planes.deallocate() }
 
-    func write(_ bytes: UnsafeRawBufferPointer, to file: SafeTensorsWriter) throws(CheckpointError) -> [UInt8] {
-        let count = bytes.count / size
-        guard let input = bytes.baseAddress, let high = planes.baseAddress else { return [] }
+    func encode(_ chunk: UnsafeRawBufferPointer, _ index: Int) throws(CheckpointError) -> EncodedChunk {
+        let count = chunk.count / size
+        guard let input = chunk.baseAddress, let high = planes.baseAddress else { return EncodedChunk(parts: [], entry: []) }
         ck_split_planes(
             high.assumingMemoryBound(to: UInt8.self), (high + count).assumingMemoryBound(to: UInt8.self), input.assumingMemoryBound(to: UInt8.self),
             count, size)
         let frame = try compressor.compress(UnsafeRawBufferPointer(rebasing: planes[..<count]))
-        try CheckpointError.wrapping { () throws(SafeTensorsError) in
-            try file.append(frame)
-            try file.append(UnsafeRawBufferPointer(rebasing: planes[count..<count * size]))
-        }
         var entry: [UInt8] = []
         entry.append(littleEndian: UInt32(frame.count))
-        entry.append(littleEndian: ck_hash(input, bytes.count))
-        return entry
+        entry.append(littleEndian: ck_hash(input, chunk.count))
+        return EncodedChunk(parts: [frame, UnsafeRawBufferPointer(rebasing: planes[count..<count * size])], entry: entry)
     }
 }

@@ -33,9 +33,9 @@ struct WeightsStream<Provider: TensorProvider> {
             case .plain(let type):
                 try forEachBlock(of: item, type, progress) { bytes throws(CheckpointError) in try Self.append(bytes, to: file) }
             case .packed(let type):
-                try write(item, type, by: PackedEncoder(type, path: path), to: file, progress)
+                try write(item, type, to: file, progress) { () throws(CheckpointError) in try PackedEncoder(type, path: path) }
             case .delta(let type, let base):
-                try write(item, type, by: DeltaEncoder(item.source.name, type, base: base), to: file, progress)
+                try write(item, type, to: file, progress) { DeltaEncoder(item.source.name, type, base: base) }
             case .integers(let part, let bits, let group, let importance):
                 let encoder = IntegerEncoder(item.source, part, bits: bits, group: group, importance: importance, path: path)
                 if part == .shape {
@@ -50,9 +50,10 @@ struct WeightsStream<Provider: TensorProvider> {
 
     /// Writes one tensor as a blob.
     private mutating func write(
-        _ item: WeightsPlan.Item, _ type: SafeTensorsType, by encoder: any ChunkEncoder, to file: SafeTensorsWriter, _ progress: (Int, Int) -> Void
+        _ item: WeightsPlan.Item, _ type: SafeTensorsType, to file: SafeTensorsWriter, _ progress: (Int, Int) -> Void,
+        by encoder: () throws(CheckpointError) -> any ChunkEncoder
     ) throws(CheckpointError) {
-        var blob = BlobWriter(encoder, type, into: file)
+        var blob = try BlobWriter(type, into: file, by: encoder)
         try forEachBlock(of: item, type, progress) { bytes throws(CheckpointError) in try blob.append(bytes) }
         try blob.finish()
     }
