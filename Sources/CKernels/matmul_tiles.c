@@ -11,10 +11,7 @@
 #include <arm_neon.h>
 #endif
 
-enum {
-    NEAR = 64 << 10,  // bytes of panels that one tile may ask for while it computes with others,
-    AHEAD = 8 << 10   // and how far ahead it asks for its own where they are more
-};
+enum { AHEAD = 48 << 10 };  // bytes of its panels that a tile alone asks for before it reads them: at a panel's end those are the next one's
 
 // The reference: one fused multiply-add after the other.
 CK_INLINE void tile_scalar(ck_tile t, int rows, int panels) {
@@ -227,10 +224,10 @@ void ck_strip_multiply(const ck_tiles *set, const ck_strip *rows, ck_tile *t, si
     for (size_t i = 0; i < rows->tiles; i++) {
         size_t count = ck_strip_tile_rows(rows, i);
         // The panels that follow in memory: half under each of the first two tiles, the second one reads nothing else from there. A tile alone asks
-        // for all of them if they are few, otherwise for what it will itself read next.
+        // for what it, or the next one, will read.
         const char *w = (const char *)t->w;
         if (rows->tiles == 1)
-            t->next = w + (bytes <= NEAR ? bytes : AHEAD / panels), t->next_step = step;
+            t->next = w + AHEAD / panels, t->next_step = step;
         else if (i < 2)
             t->next = w + bytes + t->pairs * step / 2 * i, t->next_step = step / 2;
         else
