@@ -27,6 +27,9 @@ public final class Qwen2Model {
     let workspace = Workspace()
 
     /// Opens the weights of a checkpoint.
+    ///
+    /// In `bfloat16`, matrices that a directory has as BF16 numbers are read by the first pass as it goes and packed into memory by the second one, or by
+    /// `loadWeights`. Until then the files must keep their bytes (a new one may be renamed over them): a pass that finds them cut short ends the process.
     /// - Parameters:
     ///   - trainable: keeps FP32 master weights and gradients beside the weights: 8 more bytes a parameter in `bfloat16`, 4 in `float32`.
     /// - Throws: `CheckpointError` for a configuration or tensor that is missing, of the wrong shape, or not read yet.
