@@ -47,7 +47,7 @@ CK_INLINE void merge_planes_body(
     if (size == 1)
         for (size_t i = 0; i < count; i++) out[i] = (uint8_t)(high[i] >> 1 | high[i] << 7);
     else if (size == 2) {
-        // The hash waits for its own multiplications most of the time: merging costs next to nothing between them.
+        // The hash takes eight multiplications a stripe, one a cycle: merging costs next to nothing beside them.
         for (; hashed / 2 + 16 <= count; hashed += CK_STRIPE) {
             merge_halves(out + hashed, high + hashed / 2, rest + hashed / 2);
             ck_stripes_add(&stripes, out + hashed);

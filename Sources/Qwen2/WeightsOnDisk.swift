@@ -14,7 +14,8 @@ import Synchronization
 /// gigabyte of fresh memory, which virtual machines above all are slow to give. What is needed a second time is packed into memory, all of it at once.
 final class WeightsOnDisk {
     private let checkpoint: Checkpoint
-    private let parameters: [Parameter]
+    /// Weak: it is the parameters that keep this object, until they leave the disk or their model goes.
+    private let members: [Member]
     /// Names of the matrices that a product has read.
     private var used: Set<String> = []
 
@@ -24,8 +25,10 @@ final class WeightsOnDisk {
     /// Matrices whose rows lie in the checkpoint as the kernels want them, as BF16 numbers.
     init(_ parameters: [Parameter], in checkpoint: Checkpoint) {
         self.checkpoint = checkpoint
-        self.parameters = parameters
+        members = parameters.map { Member(parameter: $0) }
     }
+
+    private struct Member { weak var parameter: Parameter? }
 
     /// Whether a product may read these from the file; after that they are wanted in memory.
     func takeFirstUse(of outputs: ArraySlice<Linear.Output>) -> Bool {
@@ -37,6 +40,7 @@ final class WeightsOnDisk {
 
     /// Packs every matrix into memory.
     func load() {
+        let parameters = members.compactMap(\.parameter)
         for parameter in parameters { parameter.disk = nil }
         do throws(CheckpointError) {
             try Qwen2Model.load(parameters, from: checkpoint)

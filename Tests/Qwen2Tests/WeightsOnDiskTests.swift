@@ -52,6 +52,19 @@ import Testing
         }
     }
 
+    @Test(arguments: [1, 2]) func aModelThatIsLetGoLeavesNothing(passes: Int) throws {
+        weak var parameter: Parameter?
+        weak var checkpoint: Checkpoint?
+        do {
+            let golden = try Golden("tiny-tied")
+            let model = try Qwen2Model(golden.checkpoint, computeType: .bfloat16)
+            (parameter, checkpoint) = (model.embedding, golden.checkpoint)
+            for _ in 0..<passes { _ = model.logits(of: [1, 2, 3]) }
+            #expect(parameter != nil && checkpoint != nil)
+        }
+        #expect(parameter == nil && checkpoint == nil)
+    }
+
     @Test func onlyBFloat16ForReadingStaysOnDisk() throws {
         let golden = try Golden("tiny-tied")
         #expect(try Self.matrices(Qwen2Model(golden.checkpoint, computeType: .bfloat16, trainable: true)).allSatisfy { $0.disk == nil })
