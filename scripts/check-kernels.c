@@ -361,6 +361,10 @@ static void exercise_rope(size_t rows, size_t heads, size_t d) {
 #if !defined(CK_EMULATED)
 static void visit(void *context, size_t index) { ((int *)context)[index]++; }
 
+static void visit_all(void *context, size_t first, size_t end) {
+    for (size_t i = first; i < end; i++) visit(context, i);
+}
+
 static void nested(void *context, size_t index) {
     (void)context, (void)index;
     ck_set_threads(ck_threads());
@@ -375,8 +379,9 @@ static void *call(void *unused) {
     for (int i = 0; i < 200; i++) {
         int counts[100] = {0};
         ck_parallel_for(100, visit, counts);
+        ck_parallel_ranges(100, 40, visit_all, counts);
         for (int j = 0; j < 100; j++)
-            if (counts[j] != 1) __atomic_fetch_add(&failures, 1, __ATOMIC_RELAXED);
+            if (counts[j] != 2) __atomic_fetch_add(&failures, 1, __ATOMIC_RELAXED);
         ck_parallel_for(5, nested, NULL);
         ck_set_threads(1 + i % 4);
     }

@@ -12,7 +12,6 @@ enum {
     CHUNK_ROWS = 60,    // rows of x that stay in the second-level cache while panels stream by;
     MOST_CHUNKS = 4,    // so many times as many where they are short
     BLOCK_K = 1216,     // columns of x, likewise, at most
-    GROUP_PANELS = 64,  // panels a task, at most
     TURNED_K = 512,     // rows of W that are turned at once, of
     TURNED_PANELS = 16, // so many panels at most, for the second-level cache
     LAID_OUT = 16 << 20 // bytes of x that are laid out at a time for all tasks, at most, but for one chunk or block
@@ -88,22 +87,14 @@ static void lay_out(operand *o) {
     ck_parallel_for(o->chunks * blocks_of(o), lay_out_task, o);
 }
 
-// Into how many groups, `most` units each at most, units of panels are cut: `each` tasks a thread or more, and as many for every thread.
-static size_t groups_of(size_t units, size_t chunks, size_t each, size_t most) {
-    size_t threads = (size_t)ck_threads(), groups = (units + most - 1) / most, wanted = (each * threads + chunks - 1) / chunks;
-    if (groups < wanted) groups = wanted;
-    while (groups < units && groups * chunks % threads != 0) groups++;
-    return least(groups, units);
-}
-
-// y = x W^T for every output: a task is a chunk of rows times a group of panels, cut where the strips take several panels at once. The outputs'
-// panels follow one another, each output's from a whole unit of such panels on.
+// y = x W^T for every output, in units: a chunk of rows times the panels that its strip takes at once. A chunk's units follow one another, through
+// all outputs, each output's panels from a whole unit on.
 typedef struct {
     const ck_output *outputs;
     size_t count;
     operand x;
     size_t row;  // of the outputs, where x begins
-    size_t k, width, units, groups;  // width: columns that a strip takes at once, a unit
+    size_t k, width, units;  // width: columns of a unit; units: of one chunk
     int accumulate;
 } product;
 
@@ -124,22 +115,28 @@ static void multiply_columns(
     }
 }
 
-static void product_task(void *context, size_t index) {
-    const product *a = context;
+// Units [first, end) of one chunk.
+static void multiply_units(const product *a, size_t index, size_t first, size_t end) {
     const operand *x = &a->x;
-    size_t group = index % a->groups, first = a->units * group / a->groups, end = a->units * (group + 1) / a->groups;
-    ck_strip rows = chunk(x, index / a->groups);
-    char *own = x->strips ? NULL : ck_scratch(strip_bytes(x));
+    ck_strip rows = chunk(x, index);
     size_t k = 0;
     do {  // also when k is 0: an empty sum
-        size_t count = least(x->block, a->k - k), unit = 0;
-        if (own) take_strip(x, &rows, own, k, count);
-        rows.x = own ? own : strip_of(x, index / a->groups, k);
+        size_t unit = 0;
+        if (a->k > 0) rows.x = strip_of(x, index, k);
         for (const ck_output *o = a->outputs; o < a->outputs + a->count; unit += units_of(o++, a->width)) {
             size_t from = first > unit ? first - unit : 0, to = end > unit ? end - unit : 0;
-            multiply_columns(a, o, &rows, from * a->width, least(to * a->width, o->n), k, count);
+            multiply_columns(a, o, &rows, from * a->width, least(to * a->width, o->n), k, least(x->block, a->k - k));
         }
     } while ((k += x->block) < a->k);
+}
+
+static void product_range(void *context, size_t first, size_t end) {
+    const product *a = context;
+    for (size_t stop; first < end; first = stop) {
+        size_t index = first / a->units, base = index * a->units;
+        stop = least(end, base + a->units);
+        multiply_units(a, index, first - base, stop - base);
+    }
 }
 
 static void multiply(product a) {
@@ -148,13 +145,12 @@ static void multiply(product a) {
     x->chunks = chunks_of(x->m, chunk_rows(a.k));
     x->end = a.k;
     ck_strip first = chunk(x, 0);
-    size_t blocks = first.tiles <= 2 ? 1 : (a.k + BLOCK_K - 1) / BLOCK_K, at_once = ck_strip_panels(x->set, &first);
+    size_t blocks = first.tiles <= 2 ? 1 : (a.k + BLOCK_K - 1) / BLOCK_K;
     x->block = blocks == 0 ? 1 : round_up((a.k + blocks - 1) / blocks, 2);
-    a.width = at_once * PANEL;
+    a.width = ck_strip_panels(x->set, &first) * PANEL;
     for (size_t i = 0; i < a.count; i++) a.units += units_of(&a.outputs[i], a.width);
-    a.groups = groups_of(a.units, x->chunks, 4, GROUP_PANELS / at_once);
-    if (a.groups > 1 && a.k > 0) lay_out(x);
-    ck_parallel_for(x->chunks * a.groups, product_task, &a);
+    if (a.k > 0) lay_out(x);
+    ck_parallel_ranges(x->chunks * a.units, x->chunks * a.units, product_range, &a);
 }
 
 // So many rows at a time that what is laid out of them stays within its bound.
@@ -179,21 +175,20 @@ void ck_matmul_tn(float *dw, const float *dy, size_t rows, size_t n, const uint1
     multiply_rows((product){.outputs = &output, .count = 1, .x = left, .k = rows, .accumulate = accumulate});
 }
 
-// dx[m][k] = dy W: a task is a group of columns of W, turned into panels, which all rows of dy pass.
+// dx[m][k] = dy W, in units of columns of W, turned into panels, which all rows of dy pass.
 typedef struct {
     float *dx;
     operand dy;
     const uint16_t *packed;
-    size_t k, unit, groups;  // unit: panels that a strip takes at once
+    size_t k, unit;  // unit: panels that a strip takes at once
     int accumulate;
 } product_nn;
 
-static void product_nn_task(void *context, size_t index) {
+static void product_nn_range(void *context, size_t first, size_t end) {
     const product_nn *a = context;
     const operand *dy = &a->dy;
-    size_t all = (a->k + PANEL - 1) / PANEL, units = (all + a->unit - 1) / a->unit;
-    size_t first = units * index / a->groups * a->unit, panels = least(all, units * (index + 1) / a->groups * a->unit) - first;
-    size_t column = first * PANEL, columns = least(panels * PANEL, a->k - column), size = TURNED_K * PANEL, step;
+    size_t panels = least((a->k + PANEL - 1) / PANEL, end * a->unit) - first * a->unit;
+    size_t column = first * a->unit * PANEL, columns = least(panels * PANEL, a->k - column), size = TURNED_K * PANEL, step;
     uint16_t *turned = ck_scratch(panels * size * sizeof(uint16_t));
     for (size_t n = dy->first; n < dy->end; n += TURNED_K) {
         size_t count = least(TURNED_K, dy->end - n);
@@ -220,10 +215,9 @@ void ck_matmul_nn(float *dx, const float *dy, size_t m, const uint16_t *packed, 
     ck_strip rows = chunk(&left, 0);
     product_nn a = {.dx = dx, .dy = left, .packed = packed, .k = k, .unit = ck_strip_panels(left.set, &rows), .accumulate = accumulate};
     size_t units = ((k + PANEL - 1) / PANEL + a.unit - 1) / a.unit, fit = LAID_OUT / (m * sizeof(float)) / TURNED_K * TURNED_K;
-    a.groups = groups_of(units, 1, 2, TURNED_PANELS / a.unit);
     for (; a.dy.first < n; a.dy.first = a.dy.end) {
         a.dy.end = least(n, a.dy.first + (fit < TURNED_K ? TURNED_K : fit));
         lay_out(&a.dy);
-        ck_parallel_for(a.groups, product_nn_task, &a);
+        ck_parallel_ranges(units, TURNED_PANELS / a.unit, product_nn_range, &a);
     }
 }

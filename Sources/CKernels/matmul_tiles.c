@@ -11,8 +11,6 @@
 #include <arm_neon.h>
 #endif
 
-enum { AHEAD = 48 << 10 };  // bytes of its panels that a tile alone asks for before it reads them: at a panel's end those are the next one's
-
 // The reference: one fused multiply-add after the other.
 CK_INLINE void tile_scalar(ck_tile t, int rows, int panels) {
     for (int r = 0; r < rows; r++)
@@ -192,13 +190,13 @@ CK_SHAPE(neon, , 3, 1)
 
 // AVX2: six rows need more than its sixteen registers, 65 GFLOP/s on a core where five reach 94.
 static const ck_tiles by_isa[] = {
-    {{CK_NARROW(scalar)}, {CK_NARROW(scalar)}, {0, 1, 1, 1, 1, 1, 1}, 6, 0},
+    {{CK_NARROW(scalar)}, {CK_NARROW(scalar)}, {0, 1, 1, 1, 1, 1, 1}, {0, 8, 8, 8, 8, 8, 8}, 6, 0},
 #if defined(__x86_64__)
-    {{0, avx2_1x4, avx2_2x2, avx2_3x2, avx2_4x1, avx2_5x1}, {CK_NARROW(avx2)}, {0, 4, 2, 2, 1, 1}, 5, 0},
-    {CK_WIDE_512(avx512), CK_NARROW_512(avx512), {0, 4, 4, 4, 4, 4, 4, 2, 2}, 8, 0},
-    {CK_WIDE_512(avx512bf16), CK_NARROW_512(avx512bf16), {0, 4, 4, 4, 4, 4, 4, 2, 2}, 8, 1},
+    {{0, avx2_1x4, avx2_2x2, avx2_3x2, avx2_4x1, avx2_5x1}, {CK_NARROW(avx2)}, {0, 4, 2, 2, 1, 1}, {0, 48, 48, 48, 48, 48}, 5, 0},
+    {CK_WIDE_512(avx512), CK_NARROW_512(avx512), {0, 4, 4, 4, 4, 4, 4, 2, 2}, {0, 4, 4, 4, 4, 4, 4, 8, 8}, 8, 0},
+    {CK_WIDE_512(avx512bf16), CK_NARROW_512(avx512bf16), {0, 4, 4, 4, 4, 4, 4, 2, 2}, {0, 4, 4, 4, 4, 4, 4, 8, 8}, 8, 1},
 #elif defined(__aarch64__)
-    {{CK_TO_SIX(neon, 2, 2, 2, 1, 1, 1)}, {CK_NARROW(neon)}, {0, 2, 2, 2, 1, 1, 1}, 6, 0},
+    {{CK_TO_SIX(neon, 2, 2, 2, 1, 1, 1)}, {CK_NARROW(neon)}, {0, 2, 2, 2, 1, 1, 1}, {0, 8, 8, 8, 8, 8, 8}, 6, 0},
 #endif
 };
 
@@ -227,7 +225,7 @@ void ck_strip_multiply(const ck_tiles *set, const ck_strip *rows, ck_tile *t, si
         // for what it, or the next one, will read.
         const char *w = (const char *)t->w;
         if (rows->tiles == 1)
-            t->next = w + AHEAD / panels, t->next_step = step;
+            t->next = w + (set->ahead[count] << 10) / panels, t->next_step = step;
         else if (i < 2)
             t->next = w + bytes + t->pairs * step / 2 * i, t->next_step = step / 2;
         else

@@ -18,7 +18,8 @@ enum {
     TILE_ROWS = 12,           // rows of x in registers, at most
     CHUNK_ROWS = 60,          // rows of x that stay in the L2 cache while panels stream by,
     CHUNK_BYTES = 256 << 10,  // as long as they are no more bytes than this
-    GROUP_PANELS = 64,        // panels a task, at most
+    GROUP_PANELS = 64,        // panels that all chunks pass before the next panels come, likewise
+    FEW_ROWS_PANELS = 4,      // panels at least that a thread takes where memory is the limit: it is slow to begin
     AHEAD = 4096              // bytes of weights that are asked for before they are used: the prefetcher stops at every panel's end
 };
 
@@ -356,7 +357,8 @@ typedef struct {
     const ck_output *outputs;
     size_t count;
     const char *x;
-    size_t m, blocks, row_bytes, chunk, chunks, group, panels;  // panels: of all outputs, one after the other
+    size_t m, blocks, row_bytes;
+    size_t chunk, unit, panels;  // rows of a chunk, panels that are handed out together, panels of all outputs
     ck_quantized_type type;
     const kernels *kernels;
 } product;
@@ -380,14 +382,19 @@ static void multiply_panel(const product *a, const ck_output *o, size_t panel, s
     }
 }
 
-// A group of panels times a chunk of rows. Neighbouring tasks share the panels.
-static void product_task(void *context, size_t index) {
-    const product *a = context;
-    size_t row = index % a->chunks * a->chunk, rows = least(a->chunk, a->m - row);
-    size_t first = index / a->chunks * a->group, end = least(first + a->group, a->panels), before = 0;
+// Panels [first, end) of all outputs, which follow one another, times rows [row, row + rows).
+static void multiply_panels(const product *a, size_t first, size_t end, size_t row, size_t rows) {
+    size_t before = 0;
     for (const ck_output *o = a->outputs; o < a->outputs + a->count; before += panels_of(o++))
         for (size_t panel = first > before ? first : before; panel < least(end, before + panels_of(o)); panel++)
             multiply_panel(a, o, panel - before, row, rows);
+}
+
+static void product_range(void *context, size_t first, size_t end) {
+    const product *a = context;
+    for (first *= a->unit, end = least(end * a->unit, a->panels); first < end; first += GROUP_PANELS)
+        for (size_t row = 0; row < a->m; row += a->chunk)
+            multiply_panels(a, first, least(first + GROUP_PANELS, end), row, least(a->chunk, a->m - row));
 }
 
 typedef struct {
@@ -416,10 +423,9 @@ void ck_matmul_quantized(
     ck_parallel_for((m + TASK_ROWS - 1) / TASK_ROWS, quantize_task, &q);
 
     size_t fit = row_bytes ? CHUNK_BYTES / row_bytes / kernels->rows * kernels->rows : CHUNK_ROWS;
-    size_t chunk = fit < kernels->rows ? kernels->rows : least(fit, CHUNK_ROWS), chunks = (m + chunk - 1) / chunk, panels = 0;
+    size_t chunk = fit < kernels->rows ? kernels->rows : least(fit, CHUNK_ROWS);
+    size_t unit = m <= kernels->rows ? FEW_ROWS_PANELS : 1, panels = 0;
     for (size_t i = 0; i < count; i++) panels += panels_of(&outputs[i]);
-    size_t group = panels / ((size_t)ck_threads() * 4);
-    group = group < 1 ? 1 : least(group, GROUP_PANELS);
-    product a = {outputs, count, quantized, m, blocks, row_bytes, chunk, chunks, group, panels, type, kernels};
-    ck_parallel_for(chunks * ((panels + group - 1) / group), product_task, &a);
+    product a = {outputs, count, quantized, m, blocks, row_bytes, chunk, unit, panels, type, kernels};
+    ck_parallel_ranges((panels + unit - 1) / unit, panels, product_range, &a);
 }

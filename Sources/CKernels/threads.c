@@ -19,12 +19,12 @@ static struct {
     pthread_cond_t wake;
     atomic_int threads;      // what ck_threads tells, 0 until it is known
     int active, started;     // threads of the running parallel_for, the caller included; workers that exist
-    atomic_size_t next;      // the index that is handed out next
+    atomic_size_t next;      // the first index that nobody has taken
     // The operation's number, grows by one for every parallel_for; whether a worker may still enter; how many are inside. The caller waits for
     // those inside only: a worker that wakes too late finds the door closed.
     _Atomic(uint64_t) door;
-    size_t count;
-    ck_task task;
+    size_t count, most;
+    ck_range range;
     void *context;
 } pool = {.owner = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
@@ -74,9 +74,16 @@ static int available_cpus(void) {
     return count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : (int)count;
 }
 
-static void take_indices(void) {
+// Takes half of a thread's share of what is left, again and again: long runs first, and short ones at the end, so that all threads end together.
+static void take_ranges(void) {
     inside = 1;
-    for (size_t i; (i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < pool.count;) pool.task(pool.context, i);
+    size_t first = atomic_load_explicit(&pool.next, memory_order_relaxed);
+    while (first < pool.count) {
+        size_t half = (pool.count - first) / (2 * (size_t)pool.active), length = half > pool.most ? pool.most : half < 1 ? 1 : half;
+        if (!atomic_compare_exchange_weak_explicit(&pool.next, &first, first + length, memory_order_relaxed, memory_order_relaxed)) continue;
+        pool.range(pool.context, first, first + length);
+        first = atomic_load_explicit(&pool.next, memory_order_relaxed);
+    }
     inside = 0;
 }
 
@@ -107,7 +114,7 @@ static void *worker_main(void *number) {
     for (uint64_t seen = 0;;) {
         seen = next_operation(seen);
         if (!enter(seen)) continue;
-        if (worker < pool.active) take_indices();
+        if (worker < pool.active) take_ranges();
         atomic_fetch_sub_explicit(&pool.door, 1, memory_order_release);
     }
     return NULL;
@@ -138,15 +145,19 @@ int ck_threads(void) {
 // Both take no lock, so that a task may call them.
 void ck_set_threads(int count) { atomic_store(&pool.threads, count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : count); }
 
-void ck_parallel_for(size_t count, ck_task task, void *context) {
+void ck_parallel_ranges(size_t count, size_t most, ck_range range, void *context) {
     if (inside || count <= 1 || pthread_mutex_trylock(&pool.owner) != 0) {
-        for (size_t i = 0; i < count; i++) task(context, i);
+        for (size_t first = 0, length; first < count; first += length) {
+            length = count - first < most ? count - first : most;
+            range(context, first, first + length);
+        }
         return;
     }
     pool.active = ck_threads();
     start_workers();
     pool.count = count;
-    pool.task = task;
+    pool.most = most;
+    pool.range = range;
     pool.context = context;
     atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
     uint64_t door = (current_operation() + 1) << OPERATION_SHIFT;
@@ -154,7 +165,7 @@ void ck_parallel_for(size_t count, ck_task task, void *context) {
     atomic_store_explicit(&pool.door, door | OPEN, memory_order_release);
     pthread_cond_broadcast(&pool.wake);
     pthread_mutex_unlock(&pool.lock);
-    take_indices();
+    take_ranges();
     atomic_fetch_and_explicit(&pool.door, ~(uint64_t)OPEN, memory_order_relaxed);
     // A worker that is still inside may be waiting for this CPU.
     for (int i = 0; atomic_load_explicit(&pool.door, memory_order_acquire) & INSIDE; i++)
@@ -164,6 +175,18 @@ void ck_parallel_for(size_t count, ck_task task, void *context) {
             sched_yield();
     pthread_mutex_unlock(&pool.owner);
 }
+
+typedef struct {
+    ck_task task;
+    void *context;
+} each_index;
+
+static void run_each(void *context, size_t first, size_t end) {
+    const each_index *each = context;
+    for (size_t i = first; i < end; i++) each->task(each->context, i);
+}
+
+void ck_parallel_for(size_t count, ck_task task, void *context) { ck_parallel_ranges(count, 1, run_each, &(each_index){task, context}); }
 
 // A thread's two pieces of memory: that of a task, and that of the thread which runs tasks.
 typedef struct {

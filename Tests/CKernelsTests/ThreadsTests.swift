@@ -29,6 +29,22 @@ extension Kernels {
                     }, context)
             }
 
+            /// The same in ranges, every one of which is counted at its first index in `lengths`.
+            func run(most: Int, lengths: UnsafeMutablePointer<Int>) {
+                self.lengths = lengths
+                let context = Unmanaged.passUnretained(self).toOpaque()
+                ck_parallel_ranges(
+                    counts.count, most,
+                    { context, first, end in
+                        guard let context else { return }
+                        let visits = Unmanaged<Visits>.fromOpaque(context).takeUnretainedValue()
+                        for index in first..<end { visits.counts[index] += 1 }
+                        visits.lengths?[first] = end - first
+                    }, context)
+            }
+
+            private var lengths: UnsafeMutablePointer<Int>?
+
             func all(_ times: Int32) -> Bool { counts.allSatisfy { $0 == times } }
         }
 
@@ -39,6 +55,24 @@ extension Kernels {
                         let visits = Visits(count)
                         for _ in 0..<20 { visits.run() }
                         #expect(visits.all(20))
+                    }
+                }
+            }
+        }
+
+        @Test(arguments: [1, 3, 1_000_000])
+        func rangesCoverEveryIndexOnceAndGetShorter(most: Int) {
+            for threads: Int32 in [1, 2, 5] {
+                with(threads: threads) {
+                    for count in [0, 1, 2, 14, 1001] {
+                        let visits = Visits(count)
+                        var lengths = [Int](repeating: 0, count: count)
+                        visits.run(most: most, lengths: &lengths)
+                        let taken = lengths.filter { $0 > 0 }
+                        #expect(visits.all(1) && taken.allSatisfy { $0 <= most })
+                        if threads > 1 && count > 1 {
+                            #expect(taken == taken.sorted(by: >) && taken[0] <= max(1, count / (2 * Int(threads))) && taken.last == 1)
+                        }
                     }
                 }
             }
