@@ -10,8 +10,8 @@ public struct MachineLimits: Sendable {
     /// Measures both; takes less than a second.
     public static func measured() -> MachineLimits { MachineLimits(flops: ck_peak_flops(), bandwidth: ck_read_bandwidth()) }
 
-    /// The larger of each: a virtual machine's cores are a core's two threads at times.
-    public func larger(or other: MachineLimits) -> MachineLimits {
-        MachineLimits(flops: max(flops, other.flops), bandwidth: max(bandwidth, other.bandwidth))
+    /// The mean of each.
+    public func mean(with other: MachineLimits) -> MachineLimits {
+        MachineLimits(flops: (flops + other.flops) / 2, bandwidth: (bandwidth + other.bandwidth) / 2)
     }
 }

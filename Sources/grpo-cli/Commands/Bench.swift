@@ -12,7 +12,8 @@ struct Bench: ParsableCommand {
         discussion: """
             prefill: 512 tokens of one prompt, to its first new token. decode: 64 tokens of 1, 8 and 32 sequences that share a prompt of 40. \
             train_step: GRPO with one prompt of 40 and 8 completions of 64 tokens; train_step_long: four prompts of 300, 8 completions each. Both are \
-            full fine-tuning, with generation, training and optimizer inside. Medians; the spread is the largest less the smallest time, over the median.
+            full fine-tuning, with generation, training and optimizer inside. Medians; the spread is the largest less the smallest time, over the median. \
+            What the machine can do is measured before and after every run, because on shared machines it changes.
             """)
 
     enum Measure: String, CaseIterable, ExpressibleByArgument {
@@ -53,17 +54,14 @@ struct Bench: ParsableCommand {
         if only.contains(where: { !$0.isTraining }) {
             let text = try model.open()
             text.model.loadWeights()
-            if only.contains(.prefill) { try show(prefill(text), limits) }
-            if only.contains(.decode) { for sequences in [1, 8, 32] { try show(decode(text, sequences), limits) } }
+            if only.contains(.prefill) { try show(prefill(text)) }
+            if only.contains(.decode) { for sequences in [1, 8, 32] { try show(decode(text, sequences)) } }
         }
-        if only.contains(.trainStep) { try show(train(.trainStep, prompts: 1, promptTokens: 40), limits) }
-        if only.contains(.trainStepLong) { try show(train(.trainStepLong, prompts: 4, promptTokens: 300), limits) }
+        if only.contains(.trainStep) { try show(train(.trainStep, prompts: 1, promptTokens: 40)) }
+        if only.contains(.trainStepLong) { try show(train(.trainStepLong, prompts: 4, promptTokens: 300)) }
     }
 
-    /// Compares with the limits found before all measures or after this one.
-    private func show(_ result: BenchResult, _ before: MachineLimits) throws {
-        var result = result
-        result.limits = before.larger(or: .measured())
+    private func show(_ result: BenchResult) throws {
         if json { try printJSON(result.json) } else { try StandardOutput.line(result.row) }
     }
 
@@ -73,19 +71,18 @@ struct Bench: ParsableCommand {
         return Array(ids[start...].prefix(count))
     }
 
-    private func result(_ measure: Measure, sequences: Int, tokens: Int, seconds: [Double], weightBytes: Int) -> BenchResult {
+    private func result(_ measure: Measure, sequences: Int, tokens: Int, runs: [BenchResult.Run], weightBytes: Int) -> BenchResult {
         BenchResult(
-            measure: measure.rawValue, sequences: sequences, tokens: tokens, dtype: model.dtype.rawValue, seconds: seconds,
-            weightBytes: weightBytes)
+            measure: measure.rawValue, sequences: sequences, tokens: tokens, dtype: model.dtype.rawValue, runs: runs, weightBytes: weightBytes)
     }
 
     private func prefill(_ text: TextModel) throws -> BenchResult {
         var parameters = SamplingParameters()
         parameters.maxNewTokens = 1
         let request = GenerationRequest(prompt: try prompt(512, text))
-        let seconds = timed { _ = text.model.generate([request], parameters) }
+        let runs = runs { _ in _ = text.model.generate([request], parameters) }
         let shape = text.model.configuration
-        var result = result(.prefill, sequences: 1, tokens: 512, seconds: seconds, weightBytes: text.model.weightBytes)
+        var result = result(.prefill, sequences: 1, tokens: 512, runs: runs, weightBytes: text.model.weightBytes)
         // The head, and all of the last layer but its keys and values, see the last token only.
         let head = shape.vocabularySize * shape.hiddenSize
         let lastLayer = shape.hiddenSize * (2 * shape.headCount * shape.headSize + 3 * shape.intermediateSize)
@@ -100,15 +97,12 @@ struct Bench: ParsableCommand {
         parameters.maxNewTokens = steps + 1
         parameters.temperature = 1
         let request = GenerationRequest(prompt: try prompt(40, text), count: sequences)
-        var seconds: [Double] = []
-        for _ in 0...repeats {
-            // The first tokens come from the prefill, which is not this measure's.
-            var begun: ContinuousClock.Instant?
-            _ = text.model.generate([request], parameters, progress: { _ in if begun == nil { begun = .now } })
-            seconds.append((ContinuousClock.now - (begun ?? .now)) / .seconds(1))
+        // The first tokens come from the prefill, which is not this measure's.
+        let runs = runs { begun in
+            var isFirst = true
+            _ = text.model.generate([request], parameters, progress: { _ in if isFirst { (begun, isFirst) = (.now, false) } })
         }
-        var result = result(
-            .decode, sequences: sequences, tokens: steps * sequences, seconds: Array(seconds.dropFirst()), weightBytes: text.model.weightBytes)
+        var result = result(.decode, sequences: sequences, tokens: steps * sequences, runs: runs, weightBytes: text.model.weightBytes)
         result.weightsRead = steps
         return result
     }
@@ -131,7 +125,7 @@ struct Bench: ParsableCommand {
         for _ in 0...repeats { steps.append(try trainer.step()) }
         steps.removeFirst()
         var result = result(
-            measure, sequences: 8 * prompts, tokens: 64 * 8 * prompts, seconds: steps.compactMap { $0["step_time"]?.double },
+            measure, sequences: 8 * prompts, tokens: 64 * 8 * prompts, runs: steps.compactMap { $0["step_time"]?.double }.map { .init(seconds: $0) },
             weightBytes: text.model.weightBytes)
         result.phases = ["generate", "forward", "backward", "optimizer"].map { phase in
             (phase, steps.compactMap { $0["time/\(phase)"]?.double }.sorted()[steps.count / 2])
@@ -139,12 +133,16 @@ struct Bench: ParsableCommand {
         return result
     }
 
-    /// Seconds of `repeats` runs after one to warm up.
-    private func timed(_ body: () -> Void) -> [Double] {
-        (0...repeats).map { _ in
-            let started = ContinuousClock.now
-            body()
-            return (ContinuousClock.now - started) / .seconds(1)
+    /// `repeats` runs after one to warm up; the body may put the moment at which its run begins to count.
+    private func runs(_ body: (_ begun: inout ContinuousClock.Instant) -> Void) -> [BenchResult.Run] {
+        var before = MachineLimits.measured()
+        return (0...repeats).map { _ in
+            var begun = ContinuousClock.now
+            body(&begun)
+            let seconds = (ContinuousClock.now - begun) / .seconds(1)
+            let after = MachineLimits.measured()
+            defer { before = after }
+            return BenchResult.Run(seconds: seconds, limits: before.mean(with: after))
         }.suffix(repeats)
     }
 }
@@ -154,25 +152,34 @@ private struct BenchResult {
     let measure: String
     let sequences, tokens: Int
     let dtype: String
-    let seconds: [Double]
+    let runs: [Run]
     let weightBytes: Int
     /// Floating-point operations, where arithmetic is what bounds the measure.
     var operations: Double?
     /// How often the weights are read, where reading them is.
     var weightsRead: Int?
-    var limits: MachineLimits?
     var phases: [(name: String, seconds: Double)] = []
 
-    var median: Double { seconds.sorted()[seconds.count / 2] }
-
-    private var shareOfPeak: Double? {
-        guard let operations, let limits else { return nil }
-        return operations / median / limits.flops
+    struct Run {
+        let seconds: Double
+        /// What the machine could do around this run.
+        var limits: MachineLimits?
     }
 
-    private var shareOfBandwidth: Double? {
-        guard let weightsRead, let limits else { return nil }
-        return Double(weightBytes * weightsRead) / median / limits.bandwidth
+    private var seconds: [Double] { runs.map(\.seconds) }
+
+    private var median: Double { Self.median(seconds) }
+
+    private static func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+
+    private var shareOfPeak: Double? { operations.flatMap { share(of: \.flops, $0) } }
+
+    private var shareOfBandwidth: Double? { weightsRead.flatMap { share(of: \.bandwidth, Double(weightBytes * $0)) } }
+
+    /// The median over the runs of what one did, of what the machine could have done in its time.
+    private func share(of limit: KeyPath<MachineLimits, Double>, _ amount: Double) -> Double? {
+        let shares = runs.compactMap { run in run.limits.map { amount / (run.seconds * $0[keyPath: limit]) } }
+        return shares.isEmpty ? nil : Self.median(shares)
     }
 
     private var spread: Double { ((seconds.max() ?? 0) - (seconds.min() ?? 0)) / median }
