@@ -12,6 +12,7 @@ enum {
     CHUNK_ROWS = 60,    // rows of x that stay in the second-level cache while panels stream by;
     MOST_CHUNKS = 4,    // so many times as many where they are short
     BLOCK_K = 1216,     // columns of x, likewise, at most
+    UNIT_PANELS = 4,    // panels that a thread takes at least, or as many as its strip takes at once
     TURNED_K = 512,     // rows of W that are turned at once, of
     TURNED_PANELS = 16, // so many panels at most, for the second-level cache
     LAID_OUT = 16 << 20 // bytes of x that are laid out at a time for all tasks, at most, but for one chunk or block
@@ -87,7 +88,7 @@ static void lay_out(operand *o) {
     ck_parallel_for(o->chunks * blocks_of(o), lay_out_task, o);
 }
 
-// y = x W^T for every output, in units: a chunk of rows times the panels that its strip takes at once. A chunk's units follow one another, through
+// y = x W^T for every output, in units: a chunk of rows times a few panels. A chunk's units follow one another, through
 // all outputs, each output's panels from a whole unit on.
 typedef struct {
     const ck_output *outputs;
@@ -147,7 +148,8 @@ static void multiply(product a) {
     ck_strip first = chunk(x, 0);
     size_t blocks = first.tiles <= 2 ? 1 : (a.k + BLOCK_K - 1) / BLOCK_K;
     x->block = blocks == 0 ? 1 : round_up((a.k + blocks - 1) / blocks, 2);
-    a.width = ck_strip_panels(x->set, &first) * PANEL;
+    size_t at_once = ck_strip_panels(x->set, &first);
+    a.width = round_up(UNIT_PANELS, at_once) * PANEL;
     for (size_t i = 0; i < a.count; i++) a.units += units_of(&a.outputs[i], a.width);
     if (a.k > 0) lay_out(x);
     ck_parallel_ranges(x->chunks * a.units, x->chunks * a.units, product_range, &a);
@@ -175,20 +177,28 @@ void ck_matmul_tn(float *dw, const float *dy, size_t rows, size_t n, const uint1
     multiply_rows((product){.outputs = &output, .count = 1, .x = left, .k = rows, .accumulate = accumulate});
 }
 
-// dx[m][k] = dy W, in units of columns of W, turned into panels, which all rows of dy pass.
+// Into how many groups, `most` units each at most, units of panels are cut: two tasks a thread or more, and as many for every thread.
+static size_t groups_of(size_t units, size_t most) {
+    size_t threads = (size_t)ck_threads(), groups = (units + most - 1) / most;
+    if (groups < 2 * threads) groups = 2 * threads;
+    return least(round_up(groups, threads), units);
+}
+
+// dx[m][k] = dy W: a task is a group of columns of W, turned into panels, which all rows of dy pass.
 typedef struct {
     float *dx;
     operand dy;
     const uint16_t *packed;
-    size_t k, unit;  // unit: panels that a strip takes at once
+    size_t k, unit, groups;  // unit: panels that a strip takes at once
     int accumulate;
 } product_nn;
 
-static void product_nn_range(void *context, size_t first, size_t end) {
+static void product_nn_task(void *context, size_t index) {
     const product_nn *a = context;
     const operand *dy = &a->dy;
-    size_t panels = least((a->k + PANEL - 1) / PANEL, end * a->unit) - first * a->unit;
-    size_t column = first * a->unit * PANEL, columns = least(panels * PANEL, a->k - column), size = TURNED_K * PANEL, step;
+    size_t all = (a->k + PANEL - 1) / PANEL, units = (all + a->unit - 1) / a->unit;
+    size_t first = units * index / a->groups * a->unit, panels = least(all, units * (index + 1) / a->groups * a->unit) - first;
+    size_t column = first * PANEL, columns = least(panels * PANEL, a->k - column), size = TURNED_K * PANEL, step;
     uint16_t *turned = ck_scratch(panels * size * sizeof(uint16_t));
     for (size_t n = dy->first; n < dy->end; n += TURNED_K) {
         size_t count = least(TURNED_K, dy->end - n);
@@ -215,9 +225,10 @@ void ck_matmul_nn(float *dx, const float *dy, size_t m, const uint16_t *packed, 
     ck_strip rows = chunk(&left, 0);
     product_nn a = {.dx = dx, .dy = left, .packed = packed, .k = k, .unit = ck_strip_panels(left.set, &rows), .accumulate = accumulate};
     size_t units = ((k + PANEL - 1) / PANEL + a.unit - 1) / a.unit, fit = LAID_OUT / (m * sizeof(float)) / TURNED_K * TURNED_K;
+    a.groups = groups_of(units, TURNED_PANELS / a.unit);
     for (; a.dy.first < n; a.dy.first = a.dy.end) {
         a.dy.end = least(n, a.dy.first + (fit < TURNED_K ? TURNED_K : fit));
         lay_out(&a.dy);
-        ck_parallel_ranges(units, TURNED_PANELS / a.unit, product_nn_range, &a);
+        ck_parallel_for(a.groups, product_nn_task, &a);
     }
 }
