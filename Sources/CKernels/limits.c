@@ -1,7 +1,6 @@
 #define _GNU_SOURCE
 #include "ck_limits.h"
 
-#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +16,7 @@
 #include <arm_neon.h>
 #endif
 
-enum { CHAINS = 12, ROUNDS = 1 << 18, REPEATS = 8, CHUNK = 1 << 20, CHUNKS = 256 };
+enum { CHAINS = 12, ROUNDS = 1 << 18, REPEATS = 8, CHUNK = 1 << 20 };
 
 static double now(void) {
     struct timespec t;
@@ -103,7 +102,7 @@ double ck_peak_flops(void) {
 
 typedef struct {
     const char *memory;
-    uint64_t sums[CHUNKS];
+    uint64_t sums[256];
 } reading;
 
 CK_INLINE void read_body(const char *memory, uint64_t *sum) {
@@ -124,32 +123,23 @@ static void read_task(void *context, size_t index) {
     r->sums[index] = sum;
 }
 
-// The array that is read, kept for the next time: virtual machines are slow to give memory.
-static char *array;
-static pthread_once_t array_once = PTHREAD_ONCE_INIT;
-
-static void make_array(void) {
-    size_t bytes = (size_t)CHUNKS * CHUNK;
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return;
+double ck_read_bandwidth(void) {
+    reading r = {0};
+    size_t chunks = sizeof r.sums / sizeof *r.sums, bytes = chunks * CHUNK;
+    char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return 0;
 #if defined(MADV_HUGEPAGE)
     madvise(memory, bytes, MADV_HUGEPAGE);
 #endif
-    array = memset(memory, 1, bytes);
-}
-
-double ck_read_bandwidth(void) {
-    reading r = {0};
-    size_t bytes = (size_t)CHUNKS * CHUNK;
-    pthread_once(&array_once, make_array);
-    if (!array) return 0;
-    r.memory = array;
+    memset(memory, 1, bytes);
+    r.memory = memory;
     double best = 0;
     for (int i = 0; i < REPEATS; i++) {
         double started = now();
-        ck_parallel_for(CHUNKS, read_task, &r);
+        ck_parallel_for(chunks, read_task, &r);
         double rate = (double)bytes / (now() - started);
         best = rate > best ? rate : best;
     }
+    munmap(memory, bytes);
     return best;
 }

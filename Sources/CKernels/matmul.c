@@ -88,8 +88,8 @@ static void lay_out(operand *o) {
     ck_parallel_for(o->chunks * blocks_of(o), lay_out_task, o);
 }
 
-// y = x W^T for every output, in units: a chunk of rows times a few panels. A chunk's units follow one another, through
-// all outputs, each output's panels from a whole unit on.
+// y = x W^T for every output, in units: a chunk of rows times a few panels. A chunk's units follow one another through all outputs, each output's
+// panels from a whole unit on.
 typedef struct {
     const ck_output *outputs;
     size_t count;

@@ -6,8 +6,8 @@
 // ck_matmul uses on this instruction set (a BF16 pair counts as four operations). Takes about 0.1 s.
 double ck_peak_flops(void);
 
-// Bytes a second that all threads of the pool read from memory, in order, from an array of 256 MB, which is kept. Takes about 0.05 s, the first
-// time 0.2 s; 0 when there is no memory for the array.
+// Bytes a second that all threads of the pool read from memory, in order, from an array far larger than the caches. Takes about 0.2 s; 0 when
+// there is no memory for the array.
 double ck_read_bandwidth(void);
 
 #endif
