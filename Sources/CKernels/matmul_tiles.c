@@ -11,6 +11,8 @@
 #include <arm_neon.h>
 #endif
 
+enum { LINE = 2 * CK_PANEL * sizeof(uint16_t) };  // bytes of a panel's pair of columns: a line of the caches
+
 // The reference: one fused multiply-add after the other.
 CK_INLINE void tile_scalar(ck_tile t, int rows, int panels) {
     for (int r = 0; r < rows; r++)
@@ -62,18 +64,25 @@ CK_TARGET_AVX2 CK_INLINE void pair_avx2(__m256 sum[CK_TILE_ROWS][CK_MOST_PANELS]
         }
 }
 
+// The next `lines` cache lines of every panel.
+CK_TARGET_AVX2 CK_INLINE void prefetch_avx2(const ck_tile *t, int panels, int lines) {
+#pragma clang loop unroll(full)
+    for (int i = 0; i < lines * panels; i++)
+        _mm_prefetch(t->next + (size_t)(i / lines) * t->stride * sizeof(uint16_t) + i % lines * LINE, _MM_HINT_T1);
+}
+
 // Four pairs at a time: where another machine computes on the core's other thread, it is instructions that are short, not multiply-adds.
 CK_TARGET_AVX2 CK_INLINE void tile_avx2(ck_tile t, int rows, int panels) {
     CK_TILE_BEGIN(__m256, 8, _mm256_loadu_ps)
     enum { PAIRS = 4 };
     const float *x = t.x;
     const uint16_t *w = t.w;
-    size_t left = t.pairs;
+    size_t left = t.pairs, lines = PAIRS * t.next_step / LINE;
     for (; left >= PAIRS; left -= PAIRS, w += PAIRS * 2 * CK_PANEL, x += PAIRS * 2 * rows, t.next += PAIRS * t.next_step) {
-        // All of what comes next under two tiles, half of it under a single one: to ask for all of it there is slower.
-        if (t.next_step > 0)
-#pragma clang loop unroll(full)
-            for (int i = 0; i < 2 * panels; i++) _mm_prefetch(t.next + (size_t)(i / 2) * t.stride * sizeof(uint16_t) + i % 2 * 64, _MM_HINT_T1);
+        if (lines == PAIRS)
+            prefetch_avx2(&t, panels, PAIRS);
+        else if (lines > 0)
+            prefetch_avx2(&t, panels, PAIRS / 2);
 #pragma clang loop unroll(full)
         for (int i = 0; i < PAIRS; i++) pair_avx2(sum, x + i * 2 * rows, w + i * 2 * CK_PANEL, t.stride, rows, panels);
     }
@@ -192,7 +201,7 @@ CK_SHAPE(neon, , 3, 1)
 static const ck_tiles by_isa[] = {
     {{CK_NARROW(scalar)}, {CK_NARROW(scalar)}, {0, 1, 1, 1, 1, 1, 1}, {0, 8, 8, 8, 8, 8, 8}, 6, 0},
 #if defined(__x86_64__)
-    {{0, avx2_1x4, avx2_2x2, avx2_3x2, avx2_4x1, avx2_5x1}, {CK_NARROW(avx2)}, {0, 4, 2, 2, 1, 1}, {0, 48, 48, 48, 48, 48}, 5, 0},
+    {{0, avx2_1x4, avx2_2x2, avx2_3x2, avx2_4x1, avx2_5x1}, {CK_NARROW(avx2)}, {0, 4, 2, 2, 1, 1}, {0, 0, 2, 2, 2, 2}, 5, 0},
     {CK_WIDE_512(avx512), CK_NARROW_512(avx512), {0, 4, 4, 4, 4, 4, 4, 2, 2}, {0, 4, 4, 4, 4, 4, 4, 8, 8}, 8, 0},
     {CK_WIDE_512(avx512bf16), CK_NARROW_512(avx512bf16), {0, 4, 4, 4, 4, 4, 4, 2, 2}, {0, 4, 4, 4, 4, 4, 4, 8, 8}, 8, 1},
 #elif defined(__aarch64__)
@@ -217,19 +226,18 @@ static void ragged(ck_tile_kernel narrow, ck_tile t, size_t rows, size_t columns
 
 // Every tile of the strip times `panels` panels that hold `columns` columns (a ragged one comes alone). t->y and t->init point at the strip's first row.
 void ck_strip_multiply(const ck_tiles *set, const ck_strip *rows, ck_tile *t, size_t panels, size_t columns) {
-    size_t step = 2 * CK_PANEL * sizeof(uint16_t), bytes = panels * t->stride * sizeof(uint16_t), element = set->multiplies_bf16 ? 4 : 8;
+    size_t bytes = panels * t->stride * sizeof(uint16_t), element = set->multiplies_bf16 ? 4 : 8;
     t->x = rows->x;
     for (size_t i = 0; i < rows->tiles; i++) {
         size_t count = ck_strip_tile_rows(rows, i);
         // The panels that follow in memory: half under each of the first two tiles, the second one reads nothing else from there. A tile alone asks
         // for what it, or the next one, will read.
         const char *w = (const char *)t->w;
-        if (rows->tiles == 1)
-            t->next = w + (set->ahead[count] << 10) / panels, t->next_step = step;
-        else if (i < 2)
-            t->next = w + bytes + t->pairs * step / 2 * i, t->next_step = step / 2;
-        else
-            t->next = w, t->next_step = 0;
+        t->next = w, t->next_step = 0;
+        if (rows->tiles == 1 && set->ahead[count] > 0)
+            t->next += (set->ahead[count] << 10) / panels, t->next_step = LINE;
+        else if (rows->tiles > 1 && i < 2)
+            t->next += bytes + t->pairs * LINE / 2 * i, t->next_step = LINE / 2;
         if (columns < panels * CK_PANEL) {
             ragged(set->narrow[count], *t, count, columns);
         } else if (panels == set->panels[count]) {

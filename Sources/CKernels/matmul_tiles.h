@@ -31,7 +31,7 @@ typedef struct {
     ck_tile_kernel wide[CK_TILE_ROWS + 1];    // by rows, `panels[rows]` panels at once
     ck_tile_kernel narrow[CK_TILE_ROWS + 1];  // by rows, one panel
     size_t panels[CK_TILE_ROWS + 1];
-    size_t ahead[CK_TILE_ROWS + 1];  // by rows, KB of its panels that a tile alone asks for before it reads them: at a panel's end those are the next one's
+    size_t ahead[CK_TILE_ROWS + 1];  // by rows, KB of its panels that a tile alone asks for before it reads them, the next panel's at the end; 0: it asks for none
     size_t rows;  // a tile's rows, at most
     int multiplies_bf16;
 } ck_tiles;
