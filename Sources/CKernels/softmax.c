@@ -19,17 +19,6 @@ typedef struct {
     int32_t *out;
 } rows;
 
-CK_INLINE float largest(const float *x, size_t n) {
-    float lanes[CK_LANES];
-    for (size_t l = 0; l < CK_LANES; l++) lanes[l] = x[0];
-    size_t i = 0;
-    for (; i + CK_LANES <= n; i += CK_LANES)
-        for (size_t l = 0; l < CK_LANES; l++) lanes[l] = x[i + l] > lanes[l] ? x[i + l] : lanes[l];
-    for (; i < n; i++) lanes[0] = x[i] > lanes[0] ? x[i] : lanes[0];
-    for (size_t l = 1; l < CK_LANES; l++) lanes[0] = lanes[l] > lanes[0] ? lanes[l] : lanes[0];
-    return lanes[0];
-}
-
 // The least z that matters: ck_exp is 0 below it. A masked logit, minus infinity, would make 0 * z a NaN.
 CK_INLINE float at_least(float z) { return z < -88.0f ? -88.0f : z; }
 
@@ -63,7 +52,7 @@ typedef struct {
 // Also the sum of each block, unless block_sums is null.
 CK_INLINE softmax row_softmax(const rows *a, size_t row, double *block_sums) {
     const float *x = a->logits + row * a->n;
-    softmax s = {largest(x, a->n) * a->inverse_temperature, 0, 0};
+    softmax s = {ck_largest(x, a->n) * a->inverse_temperature, 0, 0};
     for (size_t b = 0; b * BLOCK < a->n; b++) {
         const float *from = x + b * BLOCK;
         float weighted = 0, sum = block_sum(from, block_count(a, b), a->inverse_temperature, s.top, a->entropy ? &weighted : NULL);
@@ -150,7 +139,7 @@ void ck_sample(
 
 CK_INLINE void argmax_body(const rows *a, size_t row) {
     const float *x = a->logits + row * a->n;
-    float top = largest(x, a->n);
+    float top = ck_largest(x, a->n);
     size_t i = 0;
     while (i + 1 < a->n && x[i] != top) i++;
     a->out[row] = (int32_t)i;

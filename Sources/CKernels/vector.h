@@ -16,6 +16,18 @@ CK_INLINE float ck_lanes_sum(const float *lanes) {
     return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
 
+// The largest of x[n], n at least 1. A NaN is passed over, but for the first.
+CK_INLINE float ck_largest(const float *x, size_t n) {
+    float lanes[CK_LANES];
+    for (size_t l = 0; l < CK_LANES; l++) lanes[l] = x[0];
+    size_t i = 0;
+    for (; i + CK_LANES <= n; i += CK_LANES)
+        for (size_t l = 0; l < CK_LANES; l++) lanes[l] = x[i + l] > lanes[l] ? x[i + l] : lanes[l];
+    for (; i < n; i++) lanes[0] = x[i] > lanes[0] ? x[i] : lanes[0];
+    for (size_t l = 1; l < CK_LANES; l++) lanes[0] = lanes[l] > lanes[0] ? lanes[l] : lanes[0];
+    return lanes[0];
+}
+
 CK_INLINE float ck_load(const void *array, ck_type type, size_t i) {
     return type == CK_F32 ? ((const float *)array)[i] : ck_bf16(((const uint16_t *)array)[i]);
 }

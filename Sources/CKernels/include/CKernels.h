@@ -4,6 +4,7 @@
 
 #include "ck_attention.h"
 #include "ck_blocks.h"
+#include "ck_candidates.h"
 #include "ck_convert.h"
 #include "ck_differences.h"
 #include "ck_dropout.h"
