@@ -149,8 +149,8 @@ int main(int count, char **arguments) {
     version all[MOST_VERSIONS];
     int next = 2;
     for (; next < count && strcmp(arguments[next], "--") != 0; next++) {
-        if (versions == MOST_VERSIONS || rounds < 1) {
-            fprintf(stderr, "compare: expected one round or more and at most %d versions\n", MOST_VERSIONS);
+        if (versions == MOST_VERSIONS) {
+            fprintf(stderr, "compare: expected at most %d versions\n", MOST_VERSIONS);
             return 1;
         }
         all[versions++] = load(arguments[next]);
