@@ -79,6 +79,7 @@ CK_TARGET_AVX2 CK_INLINE void tile_avx2(ck_tile t, int rows, int panels) {
     const uint16_t *w = t.w;
     size_t left = t.pairs, lines = PAIRS * t.next_step / LINE;
     for (; left >= PAIRS; left -= PAIRS, w += PAIRS * 2 * CK_PANEL, x += PAIRS * 2 * rows, t.next += PAIRS * t.next_step) {
+        // Every line while this goes on: half of them would hide the stream from the processor's own prefetcher.
         if (lines == PAIRS)
             prefetch_avx2(&t, panels, PAIRS);
         else if (lines > 0)

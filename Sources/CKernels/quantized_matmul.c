@@ -21,7 +21,7 @@ enum {
     GROUP_PANELS = 64,        // panels that all chunks pass before the next panels come, likewise
     FEW_ROWS_PANELS = 4,      // panels at least that a thread takes where memory is the limit: it is slow to begin
     AHEAD = 4096,             // bytes of weights that are asked for before they are used: the prefetcher stops at every panel's end
-    AHEAD_AVX2 = 2048
+    AHEAD_AVX2 = 2048         // measured (docs/performance.md)
 };
 
 // 32 numbers of a row of x, scale * q each: this and then the integers, in 8 bits.

@@ -47,14 +47,15 @@ extension Sampler {
         ck_log_softmax(scores, 1, vocabularySize, inverse, nil, &sum, nil, nil)
         let total = exp(Double(sum) - Double(top * inverse))
         // Deeper and deeper until they reach top-p: seldom far, and few are sorted.
-        for depth in sequence(first: Float(4), next: { $0 * 2 }) {
+        var depth: Float = 4
+        while true {
             var candidates = sorted(scores, inverse, top: top, atLeast: top - depth / inverse)
             if depth > 700 || candidates.reduce(0, { $0 + $1.weight }) >= Double(parameters.topP) * total {
                 cut(&candidates, total: total)
                 return candidates
             }
+            depth *= 2
         }
-        return []
     }
 
     /// Leaves the smallest number of the likeliest that reach top-p of `total`.
