@@ -96,7 +96,7 @@ let package = Package(
         tests("ChatTemplate", ["ChatTemplate", "JSON"]),
         tests("Checkpoints", ["Checkpoints", "SafeTensors", "GGUF", "JSON", "CKernels"]),
         tests("CKernels", ["CKernels"]),
-        tests("Qwen2", ["Qwen2", "CKernels", "Checkpoints", "SafeTensors", "JSON"], resources: [.copy("Goldens")]),
+        tests("Qwen2", ["Qwen2", "CKernels", "COpenBLAS", "Checkpoints", "SafeTensors", "JSON"], resources: [.copy("Goldens")]),
         tests("GRPO", ["GRPO", "Qwen2", "CKernels", "Checkpoints", "Tokenizer", "SafeTensors", "JSON"], resources: [.copy("Goldens")]),
         tests("grpo-cli", ["JSON", "SafeTensors"]),
     ],

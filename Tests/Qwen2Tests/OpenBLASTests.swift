@@ -1,0 +1,11 @@
+import CKernels
+import COpenBLAS
+import Testing
+
+@testable import Qwen2
+
+/// No kernels of 2004 where this CPU has AVX2, whatever OpenBLAS knows of it.
+@Test func openBLASSuitsThisCPU() {
+    OpenBLAS.suitsThisCPU
+    #expect(ck_isa() == CK_ISA_SCALAR || String(cString: openblas_get_corename()) != "Prescott")
+}
