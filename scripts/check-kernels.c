@@ -15,7 +15,7 @@
 static ck_isa_level emulated_level;
 ck_isa_level ck_isa(void) { return emulated_level; }
 int ck_set_isa(ck_isa_level level) { return level < CK_ISA_AVX512 ? 0 : (emulated_level = level, 1); }  // the others run as they are
-const char *ck_isa_name(ck_isa_level level) { return (const char *[]){"scalar", "avx2", "avx512", "avx512bf16"}[level]; }
+const char *ck_isa_name(ck_isa_level level) { return (const char *[]){"scalar", "avx2", "avx512", "avx512vnni", "avx512bf16"}[level]; }
 #endif
 
 static uint64_t state = 1;
@@ -399,7 +399,7 @@ int main(int argc, char **argv) {
             continue;
         }
         long before = compared;
-        static const size_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 60, 61};
+        static const size_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 60, 61};
         static const size_t outputs[] = {1, 16, 17, 64, 100, 128, 130, 200}, columns[] = {2, 18, 66, 1026, 2100};
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
             for (size_t j = 0; j < sizeof outputs / sizeof *outputs; j++)

@@ -68,7 +68,7 @@ CK_TARGET_AVX512BF16 static double burn_pairs(float *out) {
 
 static double burn_avx512bf16(float *out) { return 2 * burn_pairs(out); }
 
-static double (*const burn_by_isa[])(float *) = {burn_scalar, burn_avx2, burn_avx512, burn_avx512bf16};
+static double (*const burn_by_isa[])(float *) = {burn_scalar, burn_avx2, burn_avx512, burn_avx512, burn_avx512bf16};
 #elif defined(__aarch64__)
 static double burn_neon(float *out) {
     float32x4_t a = vdupq_n_f32(0.999f), b = vdupq_n_f32(0.5f);

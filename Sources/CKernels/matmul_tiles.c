@@ -180,17 +180,30 @@ CK_SHAPES(avx2, CK_TARGET_AVX2, 4, 2, 2, 1, 1, 1)
 CK_SHAPE(avx2, CK_TARGET_AVX2, 1, 1)
 CK_SHAPE(avx2, CK_TARGET_AVX2, 2, 1)
 CK_SHAPE(avx2, CK_TARGET_AVX2, 3, 1)
-#define CK_SHAPES_512(isa, target)               \
-    CK_SHAPES(isa, target, 4, 4, 4, 4, 4, 4)     \
-    CK_SHAPE(isa, target, 7, 2)                  \
-    CK_SHAPE(isa, target, 8, 2)                  \
-    CK_SHAPES(isa, target, 1, 1, 1, 1, 1, 1)     \
-    CK_SHAPE(isa, target, 7, 1)                  \
+#define CK_SHAPES_TO_8(isa, target)          \
+    CK_SHAPES(isa, target, 4, 4, 4, 4, 4, 4) \
+    CK_SHAPE(isa, target, 7, 2)              \
+    CK_SHAPE(isa, target, 8, 2)              \
+    CK_SHAPES(isa, target, 1, 1, 1, 1, 1, 1) \
+    CK_SHAPE(isa, target, 7, 1)              \
     CK_SHAPE(isa, target, 8, 1)
-CK_SHAPES_512(avx512, CK_TARGET_AVX512)
-CK_SHAPES_512(avx512bf16, CK_TARGET_AVX512BF16)
-#define CK_WIDE_512(isa) {CK_TO_SIX(isa, 4, 4, 4, 4, 4, 4), isa##_7x2, isa##_8x2}
-#define CK_NARROW_512(isa) {CK_NARROW(isa), isa##_7x1, isa##_8x1}
+#define CK_SHAPES_TO_14(isa, target, panels) \
+    CK_SHAPE(isa, target, 9, panels)         \
+    CK_SHAPE(isa, target, 10, panels)        \
+    CK_SHAPE(isa, target, 11, panels)        \
+    CK_SHAPE(isa, target, 12, panels)        \
+    CK_SHAPE(isa, target, 13, panels)        \
+    CK_SHAPE(isa, target, 14, panels)
+CK_SHAPES_TO_8(avx512, CK_TARGET_AVX512)
+CK_SHAPES_TO_14(avx512, CK_TARGET_AVX512, 2)
+CK_SHAPES_TO_14(avx512, CK_TARGET_AVX512, 1)
+CK_SHAPES_TO_8(avx512bf16, CK_TARGET_AVX512BF16)
+#define CK_WIDE_TO_8(isa) CK_TO_SIX(isa, 4, 4, 4, 4, 4, 4), isa##_7x2, isa##_8x2
+#define CK_NARROW_TO_8(isa) CK_NARROW(isa), isa##_7x1, isa##_8x1
+#define CK_TILES_AVX512                                                                                                        \
+    {{CK_WIDE_TO_8(avx512), avx512_9x2, avx512_10x2, avx512_11x2, avx512_12x2, avx512_13x2, avx512_14x2},                     \
+     {CK_NARROW_TO_8(avx512), avx512_9x1, avx512_10x1, avx512_11x1, avx512_12x1, avx512_13x1, avx512_14x1},                   \
+     {0, 4, 4, 4, 4, 4, 4, 2, 2, 2, 2, 2, 2, 2, 2}, {0, 4, 4, 4, 4, 4, 4, 8, 8, 8, 8, 8, 8, 8, 8}, 14, 0}
 #elif defined(__aarch64__)
 CK_SHAPES(neon, , 2, 2, 2, 1, 1, 1)
 CK_SHAPE(neon, , 1, 1)
@@ -203,8 +216,9 @@ static const ck_tiles by_isa[] = {
     {{CK_NARROW(scalar)}, {CK_NARROW(scalar)}, {0, 1, 1, 1, 1, 1, 1}, {0, 8, 8, 8, 8, 8, 8}, 6, 0},
 #if defined(__x86_64__)
     {{0, avx2_1x4, avx2_2x2, avx2_3x2, avx2_4x1, avx2_5x1}, {CK_NARROW(avx2)}, {0, 4, 2, 2, 1, 1}, {0, 0, 2, 2, 2, 2}, 5, 0},
-    {CK_WIDE_512(avx512), CK_NARROW_512(avx512), {0, 4, 4, 4, 4, 4, 4, 2, 2}, {0, 4, 4, 4, 4, 4, 4, 8, 8}, 8, 0},
-    {CK_WIDE_512(avx512bf16), CK_NARROW_512(avx512bf16), {0, 4, 4, 4, 4, 4, 4, 2, 2}, {0, 4, 4, 4, 4, 4, 4, 8, 8}, 8, 1},
+    CK_TILES_AVX512,
+    CK_TILES_AVX512,
+    {{CK_WIDE_TO_8(avx512bf16)}, {CK_NARROW_TO_8(avx512bf16)}, {0, 4, 4, 4, 4, 4, 4, 2, 2}, {0, 4, 4, 4, 4, 4, 4, 8, 8}, 8, 1},
 #elif defined(__aarch64__)
     {{CK_TO_SIX(neon, 2, 2, 2, 1, 1, 1)}, {CK_NARROW(neon)}, {0, 2, 2, 2, 1, 1, 1}, {0, 8, 8, 8, 8, 8, 8}, 6, 0},
 #endif

@@ -205,7 +205,7 @@ CK_TARGET_AVX2 CK_INLINE void tile_avx2(tile t, int rows, ck_quantized_type type
 // vpdpbusd adds four products of unsigned weights with x to a 32-bit sum. 8-bit weights become unsigned by adding 128.
 CK_INLINE x_form form_vnni(ck_quantized_type type) { return (x_form){.offset = !ck_is_4_bit(type) ? 128 : type == CK_INT4 ? 8 : 0}; }
 
-CK_TARGET_AVX512BF16 CK_INLINE void tile_vnni(tile t, int rows, ck_quantized_type type) {
+CK_TARGET_AVX512VNNI CK_INLINE void tile_vnni(tile t, int rows, ck_quantized_type type) {
     __m512 y[TILE_ROWS];
     const __m512i low = _mm512_set1_epi8(15), sign = _mm512_set1_epi8((char)0x80);
     UNROLLED for (int r = 0; r < rows; r++) y[r] = _mm512_loadu_ps(t.init);
@@ -317,7 +317,7 @@ CK_TARGET_NEON CK_INLINE void tile_neon(tile t, int rows, ck_quantized_type type
 CK_TYPES(CK_SHAPE_1, scalar, )
 #if defined(__x86_64__)
 CK_TYPES(CK_SHAPES_5, avx2, CK_TARGET_AVX2)
-CK_TYPES(CK_SHAPES_12, vnni, CK_TARGET_AVX512BF16)
+CK_TYPES(CK_SHAPES_12, vnni, CK_TARGET_AVX512VNNI)
 #elif defined(__aarch64__)
 CK_TYPES(CK_SHAPES_5, neon, CK_TARGET_NEON)
 #endif
@@ -340,7 +340,7 @@ static const kernels vnni = {
     12,
     {{0, CK_NAMES_12(vnni, CK_INT8)}, {0, CK_NAMES_12(vnni, CK_INT4)}, {0, CK_NAMES_12(vnni, CK_INT8_MIN)}, {0, CK_NAMES_12(vnni, CK_INT4_MIN)}},
 };
-static const kernels *const by_isa[] = {&scalar, &avx2, &avx2, &vnni};
+static const kernels *const by_isa[] = {&scalar, &avx2, &avx2, &vnni, &vnni};
 #elif defined(__aarch64__)
 static const kernels neon = {
     form_scalar,

@@ -93,6 +93,7 @@ static const shapes by_isa[] = {
     {CK_NARROW(avx2), {0, avx2_1x4, avx2_2x2, avx2_3x1, avx2_4x1, avx2_5x1, avx2_6x1}, {0, 4, 2, 1, 1, 1, 1}, 6},
     CK_AVX512_SHAPES,
     CK_AVX512_SHAPES,
+    CK_AVX512_SHAPES,
 #else  // AArch64: the same shapes, 24 of its vectors
     {CK_NARROW(scalar), CK_NARROW(scalar), {0, 1, 1, 1, 1, 1, 1}, 6},
 #endif

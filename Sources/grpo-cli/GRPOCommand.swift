@@ -25,7 +25,7 @@ struct GRPOCommand: ParsableCommand {
         LoggingSystem.bootstrap { _ in TerminalLog() }
         if let wish = ProcessInfo.processInfo.environment["GRPO_ISA"], wish != Qwen2Model.instructionSet {
             Logger(label: "grpo-cli").warning(
-                "GRPO_ISA is \"\(wish)\", which is not scalar, avx2, avx512 or avx512bf16 (AArch64: scalar or neon) or not of this CPU: using \(Qwen2Model.instructionSet)"
+                "GRPO_ISA is \"\(wish)\", which is not scalar, avx2, avx512, avx512vnni or avx512bf16 (AArch64: scalar or neon) or not of this CPU: using \(Qwen2Model.instructionSet)"
             )
         }
         Self.main(nil)

@@ -5,7 +5,7 @@ import Testing
 @Suite(.serialized) struct Kernels {}
 
 /// The instruction sets of this CPU, the scalar one first.
-let instructionSets: [ck_isa_level] = [CK_ISA_SCALAR, CK_ISA_AVX2, CK_ISA_AVX512, CK_ISA_AVX512BF16].filter {
+let instructionSets: [ck_isa_level] = [CK_ISA_SCALAR, CK_ISA_AVX2, CK_ISA_AVX512, CK_ISA_AVX512VNNI, CK_ISA_AVX512BF16].filter {
     let before = ck_isa()
     defer { _ = ck_set_isa(before) }
     return ck_set_isa($0) == 1

@@ -7,12 +7,13 @@ typedef enum {
     // x86-64
     CK_ISA_AVX2 = 1,       // AVX2, FMA and F16C
     CK_ISA_AVX512 = 2,     // AVX-512 F, BW, VL, DQ
-    CK_ISA_AVX512BF16 = 3,  // the same, vdpbf16ps and vpdpbusd (VNNI; no CPU has only one of them)
+    CK_ISA_AVX512VNNI = 3,  // the same and vpdpbusd
+    CK_ISA_AVX512BF16 = 4,  // the same and vdpbf16ps
     // AArch64
     CK_ISA_NEON = 1  // with sdot
 } ck_isa_level;
 
-// The widest set this CPU has, or the narrower one that GRPO_ISA=scalar|avx2|avx512|avx512bf16, on AArch64 scalar|neon, asks for.
+// The fastest set this CPU has, or the one that GRPO_ISA=scalar|avx2|avx512|avx512vnni|avx512bf16, on AArch64 scalar|neon, asks for.
 ck_isa_level ck_isa(void);
 
 // The name, as GRPO_ISA spells it, of a set that this architecture has.
