@@ -28,7 +28,8 @@ static ck_isa_level widest(void) {
 #endif
 }
 
-// vdpbf16ps is twice the arithmetic of an FP32 multiply-add. AMD's processors do as many of it; Intel's do a quarter, so that FP32 is twice as fast.
+// vdpbf16ps is twice the arithmetic of an FP32 multiply-add. AMD's Zen 4 does as many of it a cycle; Intel's Emerald Rapids does a quarter, so that FP32
+// is twice as fast there (docs/performance.md).
 static ck_isa_level fastest(void) {
 #if defined(__x86_64__)
     if (widest() == CK_ISA_AVX512BF16 && __builtin_cpu_is("intel")) return CK_ISA_AVX512VNNI;
