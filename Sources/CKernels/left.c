@@ -56,25 +56,27 @@ CK_INLINE void load_turned(ck_bits *out, const ck_left *left, ck_type to, size_t
     }
 }
 
-// A vector writes eight rows, of the last ones fewer exist: what is too much is overwritten by the next column's first ones, which follow.
+// A vector writes eight rows. Where fewer exist, what is too much is overwritten by the next column's; where more exist, the last eight follow the first.
 CK_INLINE void tile(uint32_t *out, ck_type to, const ck_left *left, size_t row, size_t rows, size_t k, size_t count) {
     size_t width = to == CK_BF16 ? 2 : 1, end = k + count, columns = (count + count % 2) / width, whole = count / width, c = 0;
-    size_t last = (rows - 1) / CK_SIDE * CK_SIDE;  // where the last eight begin
+    size_t last = rows > CK_SIDE ? rows - CK_SIDE : 0;
     if (left->turned && row + last + CK_SIDE <= left->ld) {
-        for (; c < whole; c++)
-            for (size_t r = 0; r <= last; r += CK_SIDE) load_turned((ck_bits *)(void *)(out + c * rows + r), left, to, row + r, k + c * width);
+        for (; c < whole; c++) {
+            load_turned((ck_bits *)(void *)(out + c * rows), left, to, row, k + c * width);
+            if (last > 0) load_turned((ck_bits *)(void *)(out + c * rows + last), left, to, row + last, k + c * width);
+        }
     } else if (!left->turned && rows == 1) {
         for (; c + CK_SIDE <= whole; c += CK_SIDE) load_row((ck_bits *)(void *)(out + c), left, to, row, k + c * width);
     } else if (!left->turned) {
         for (; c + CK_SIDE <= whole; c += CK_SIDE)
-            for (size_t base = last + CK_SIDE; base > 0; base -= CK_SIDE) {  // the last eight first
-                size_t first = base - CK_SIDE;
+            for (size_t first = 0;; first = last) {
                 ck_bits v[CK_SIDE] = {{0}};
 #pragma clang loop unroll(full)
-                for (size_t r = 0; r < CK_SIDE; r++) load_row(&v[r], left, to, row + (first + r < rows ? first + r : 0), k + c * width);
+                for (size_t r = 0; r < CK_SIDE; r++) load_row(&v[r], left, to, row + first + (r < rows ? r : 0), k + c * width);
                 ck_turn(v);
 #pragma clang loop unroll(full)
                 for (size_t i = 0; i < CK_SIDE; i++) *(ck_bits *)(void *)(out + (c + i) * rows + first) = v[i];
+                if (first == last) break;
             }
     }
     for (; c < columns; c++)

@@ -7,7 +7,7 @@
 
 #include "ck_types.h"
 
-enum { CK_TILE_ROWS = 14 };  // rows of a tile, at most
+enum { CK_TILE_ROWS = 14 };  // rows of a tile, at most: two vectors of left.c hold them
 
 // x[m][k]: BF16, or FP32 that is rounded to BF16; row-major with row stride ld, or `turned`: FP32 held as [k][m] with row stride ld.
 typedef struct {
