@@ -56,10 +56,10 @@ CK_INLINE void load_turned(ck_bits *out, const ck_left *left, ck_type to, size_t
     }
 }
 
-// A vector writes eight rows. Where fewer exist, what is too much is overwritten by the next column's; where more exist, the last eight follow the first.
+// A vector writes eight rows. Where fewer exist, what is too much is overwritten by the next column's; where more do, a second one ends with the last row.
 CK_INLINE void tile(uint32_t *out, ck_type to, const ck_left *left, size_t row, size_t rows, size_t k, size_t count) {
     size_t width = to == CK_BF16 ? 2 : 1, end = k + count, columns = (count + count % 2) / width, whole = count / width, c = 0;
-    size_t last = rows > CK_SIDE ? rows - CK_SIDE : 0;
+    size_t last = rows > CK_SIDE ? rows - CK_SIDE : 0;  // where the second one begins
     if (left->turned && row + last + CK_SIDE <= left->ld) {
         for (; c < whole; c++) {
             load_turned((ck_bits *)(void *)(out + c * rows), left, to, row, k + c * width);
