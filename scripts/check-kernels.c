@@ -26,9 +26,10 @@ static float uniform(void) {  // in [-1, 1)
     return (float)(int32_t)(state >> 32) * 0x1p-31f;
 }
 
+// Aligned as the model's memory is: what is streamed needs whole lines of the caches.
 static void *array(size_t count, size_t size) {
-    void *memory = malloc(count * size + (count * size == 0));
-    return memory ? memory : (perror("malloc"), exit(1), NULL);
+    void *memory;
+    return posix_memalign(&memory, 64, count * size + (count * size == 0)) == 0 ? memory : (perror("posix_memalign"), exit(1), NULL);
 }
 
 static float *floats(size_t count, float scale) {

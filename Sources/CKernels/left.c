@@ -56,12 +56,13 @@ CK_INLINE void load_turned(ck_bits *out, const ck_left *left, ck_type to, size_t
     }
 }
 
-// A vector writes eight rows. Where fewer exist, what is too much is overwritten by the next column's; where more do, a second one ends with the last row.
+// A vector writes eight rows. Where fewer exist, what is too much is overwritten by the next column's, and the last columns of a turned operand are
+// written one by one; where more do, a second one ends with the last row.
 CK_INLINE void tile(uint32_t *out, ck_type to, const ck_left *left, size_t row, size_t rows, size_t k, size_t count) {
     size_t width = to == CK_BF16 ? 2 : 1, end = k + count, columns = (count + count % 2) / width, whole = count / width, c = 0;
     size_t last = rows > CK_SIDE ? rows - CK_SIDE : 0;  // where the second one begins
     if (left->turned && row + last + CK_SIDE <= left->ld) {
-        for (; c < whole; c++) {
+        for (size_t over = (CK_SIDE - 1) / rows; c + over < whole; c++) {
             load_turned((ck_bits *)(void *)(out + c * rows), left, to, row, k + c * width);
             if (last > 0) load_turned((ck_bits *)(void *)(out + c * rows + last), left, to, row + last, k + c * width);
         }
@@ -100,4 +101,11 @@ void ck_left_tile(float *out, const ck_left *left, size_t row, size_t rows, size
 
 void ck_left_tile_bf16(uint32_t *out, const ck_left *left, size_t row, size_t rows, size_t k, size_t count) {
     CK_CALL(tile)(out, CK_BF16, left, row, rows, k, count);
+}
+
+void ck_left_ask(const ck_left *left, size_t row, size_t rows, size_t k, size_t count) {
+    for (size_t c = 0; c < count; c++) {
+        const float *from = (const float *)left->x + (k + c) * left->ld + row;
+        for (const char *at = (const char *)from - (uintptr_t)from % 64; at < (const char *)(from + rows); at += 64) __builtin_prefetch(at, 0, 2);
+    }
 }

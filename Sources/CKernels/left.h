@@ -27,8 +27,12 @@ static inline const void *ck_left_from(const ck_left *left, size_t row) {
 size_t ck_left_count(size_t rows, size_t count);
 
 // Rows [row, row + rows), at most CK_TILE_ROWS, and columns [k, k + count); with an odd count a column of zeros follows.
-// As FP32: out[c * rows + r]. As BF16: the pair of columns 2c and 2c + 1 in out[c * rows + r]. Writes up to 8 elements past the end.
+// As FP32: out[c * rows + r]. As BF16: the pair of columns 2c and 2c + 1 in out[c * rows + r]. Writes up to 8 elements past the end, of a turned
+// operand none.
 void ck_left_tile(float *out, const ck_left *left, size_t row, size_t rows, size_t k, size_t count);
 void ck_left_tile_bf16(uint32_t *out, const ck_left *left, size_t row, size_t rows, size_t k, size_t count);
+
+// Asks for these rows and columns of a turned operand.
+void ck_left_ask(const ck_left *left, size_t row, size_t rows, size_t k, size_t count);
 
 #endif

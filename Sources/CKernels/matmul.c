@@ -13,9 +13,8 @@ enum {
     MOST_CHUNKS = 4,    // so many times as many where they are short
     BLOCK_K = 1216,     // columns of x, likewise, at most
     UNIT_PANELS = 4,    // panels that a thread takes at least, or as many as its strip takes at once
-    TURNED_K = 512,     // rows of W that are turned at once, of
-    TURNED_PANELS = 16, // so many panels at most, for the second-level cache
-    LAID_OUT = 16 << 20 // bytes of x that are laid out at a time for all tasks, at most, but for one chunk or block
+    TURNED_K = 32,      // columns of a turned operand that are laid out of all tiles at a time
+    LAID_OUT = 16 << 20 // bytes of x that are laid out at a time for all tasks, at most, but for one chunk
 };
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
@@ -33,16 +32,16 @@ static size_t chunk_rows(size_t columns) {
 
 static size_t chunks_of(size_t m, size_t rows) { return (m + rows - 1) / rows; }
 
-// Columns [first, end) of the left operand in chunks of rows and blocks of columns, laid out once for all tasks.
+// The left operand in chunks of rows and blocks of columns, laid out once for all tasks.
 typedef struct {
     const ck_tiles *set;
     ck_left left;
-    size_t m, chunks, first, end, block;
+    size_t m, k, chunks, block;
     size_t bytes;  // of a strip
     char *strips;  // [chunk][block]; NULL while nothing is laid out
 } operand;
 
-static size_t blocks_of(const operand *o) { return (o->end - o->first + o->block - 1) / o->block; }
+static size_t blocks_of(const operand *o) { return (o->k + o->block - 1) / o->block; }
 
 // A chunk of rows: whole tiles, their sum as even as it can be.
 static ck_strip chunk(const operand *o, size_t index) {
@@ -56,30 +55,32 @@ static size_t strip_bytes(const operand *o) {
     return round_up(ck_left_count((tiles + o->chunks - 1) / o->chunks * height, o->block) * sizeof(float), 64);
 }
 
-// Lays out columns [k, k + count) of the strip.
+// Lays out columns [k, k + count) of the strip. Those of a turned operand lie far apart: the next ones are asked for meanwhile.
 static void take_strip(const operand *o, const ck_strip *s, char *x, size_t k, size_t count) {
-    size_t row = s->row;
-    for (size_t i = 0; i < s->tiles; i++) {
-        size_t rows = ck_strip_tile_rows(s, i);
-        if (o->set->multiplies_bf16)
-            ck_left_tile_bf16((uint32_t *)(void *)x, &o->left, row, rows, k, count);
-        else
-            ck_left_tile((float *)(void *)x, &o->left, row, rows, k, count);
-        x += rows * row_elements(o->set, count) * sizeof(float);
-        row += rows;
+    for (size_t done = 0, some; done < count; done += some) {
+        some = o->left.turned ? least(TURNED_K, count - done) : count;
+        if (o->left.turned) ck_left_ask(&o->left, s->row, s->rows, k + done + some, least(TURNED_K, count - done - some));
+        size_t row = s->row, before = 0;  // before: rows of the strip's tiles
+        for (size_t i = 0; i < s->tiles; i++) {
+            size_t rows = ck_strip_tile_rows(s, i);
+            char *out = x + (before * row_elements(o->set, count) + rows * row_elements(o->set, done)) * sizeof(float);
+            if (o->set->multiplies_bf16)
+                ck_left_tile_bf16((uint32_t *)(void *)out, &o->left, row + before, rows, k + done, some);
+            else
+                ck_left_tile((float *)(void *)out, &o->left, row + before, rows, k + done, some);
+            before += rows;
+        }
     }
 }
 
 // Where a chunk's block that begins at column k lies.
-static char *strip_of(const operand *o, size_t index, size_t k) {
-    return o->strips + (index * blocks_of(o) + (k - o->first) / o->block) * o->bytes;
-}
+static char *strip_of(const operand *o, size_t index, size_t k) { return o->strips + (index * blocks_of(o) + k / o->block) * o->bytes; }
 
 static void lay_out_task(void *context, size_t index) {
     const operand *o = context;
-    size_t blocks = blocks_of(o), k = o->first + index % blocks * o->block;
+    size_t blocks = blocks_of(o), k = index % blocks * o->block;
     ck_strip rows = chunk(o, index / blocks);
-    take_strip(o, &rows, strip_of(o, index / blocks, k), k, least(o->block, o->end - k));
+    take_strip(o, &rows, strip_of(o, index / blocks, k), k, least(o->block, o->k - k));
 }
 
 static void lay_out(operand *o) {
@@ -94,9 +95,10 @@ typedef struct {
     const ck_output *outputs;
     size_t count;
     operand x;
-    size_t row;  // of the outputs, where x begins
-    size_t k, width, units;  // width: columns of a unit; units: of one chunk
-    int accumulate;
+    size_t row;            // of the outputs, where x begins
+    size_t stride;         // elements from a panel to the next
+    size_t width, units;   // columns of a unit; units of one chunk
+    int accumulate, stream;
 } product;
 
 static size_t units_of(const ck_output *o, size_t width) { return (o->n + width - 1) / width; }
@@ -104,13 +106,13 @@ static size_t units_of(const ck_output *o, size_t width) { return (o->n + width 
 // Columns [column, end) of one output, from `count` columns of x and W, k and what follows.
 static void multiply_columns(
     const product *a, const ck_output *o, const ck_strip *rows, size_t column, size_t end, size_t k, size_t count) {
-    size_t at_once = ck_strip_panels(a->x.set, rows), stride = ck_panel_count(a->k), step;
+    size_t at_once = ck_strip_panels(a->x.set, rows), stride = a->stride, step;
     float *y = o->y + (a->row + rows->row) * o->ldy;
     for (size_t c = column; c < end; c += step * PANEL) {
         size_t left = end - c;
         step = at_once * PANEL <= left ? at_once : 1;
         const uint16_t *w = (const uint16_t *)o->packed + c / PANEL * stride + k * PANEL;
-        ck_tile t = {.y = y + c, .ldy = o->ldy, .init = y + c, .ldi = o->ldy, .w = w, .stride = stride, .pairs = (count + 1) / 2};
+        ck_tile t = {.y = y + c, .ldy = o->ldy, .init = y + c, .ldi = o->ldy, .w = w, .stride = stride, .pairs = (count + 1) / 2, .stream = a->stream};
         if (k == 0 && !a->accumulate) t.init = o->bias ? o->bias + c : ck_zeros, t.ldi = 0;
         ck_strip_multiply(a->x.set, rows, &t, step, least(left, step * PANEL));
     }
@@ -123,12 +125,12 @@ static void multiply_units(const product *a, size_t index, size_t first, size_t 
     size_t k = 0;
     do {  // also when k is 0: an empty sum
         size_t unit = 0;
-        if (a->k > 0) rows.x = strip_of(x, index, k);
+        if (x->k > 0) rows.x = strip_of(x, index, k);
         for (const ck_output *o = a->outputs; o < a->outputs + a->count; unit += units_of(o++, a->width)) {
             size_t from = first > unit ? first - unit : 0, to = end > unit ? end - unit : 0;
-            multiply_columns(a, o, &rows, from * a->width, least(to * a->width, o->n), k, least(x->block, a->k - k));
+            multiply_columns(a, o, &rows, from * a->width, least(to * a->width, o->n), k, least(x->block, x->k - k));
         }
-    } while ((k += x->block) < a->k);
+    } while ((k += x->block) < x->k);
 }
 
 static void product_range(void *context, size_t first, size_t end) {
@@ -138,26 +140,27 @@ static void product_range(void *context, size_t first, size_t end) {
         stop = least(end, base + a->units);
         multiply_units(a, index, first - base, stop - base);
     }
+    if (a->stream) ck_stream_end();
 }
 
 static void multiply(product a) {
     operand *x = &a.x;
     x->set = ck_matmul_tiles();
-    x->chunks = chunks_of(x->m, chunk_rows(a.k));
-    x->end = a.k;
+    x->chunks = chunks_of(x->m, chunk_rows(x->k));
     ck_strip first = chunk(x, 0);
-    size_t blocks = first.tiles <= 2 ? 1 : (a.k + BLOCK_K - 1) / BLOCK_K;
-    x->block = blocks == 0 ? 1 : round_up((a.k + blocks - 1) / blocks, 2);
+    size_t blocks = first.tiles <= 2 ? 1 : (x->k + BLOCK_K - 1) / BLOCK_K;
+    x->block = blocks == 0 ? 1 : round_up((x->k + blocks - 1) / blocks, 2);
+    a.stream &= !a.accumulate && blocks == 1;
     size_t at_once = ck_strip_panels(x->set, &first);
     a.width = round_up(UNIT_PANELS, at_once) * PANEL;
     for (size_t i = 0; i < a.count; i++) a.units += units_of(&a.outputs[i], a.width);
-    if (a.k > 0) lay_out(x);
+    if (x->k > 0) lay_out(x);
     ck_parallel_ranges(x->chunks * a.units, x->chunks * a.units, product_range, &a);
 }
 
 // So many rows at a time that what is laid out of them stays within its bound.
 static void multiply_rows(product a) {
-    size_t m = a.x.m, fit = LAID_OUT / (a.k * sizeof(float) + 1) / CHUNK_ROWS * CHUNK_ROWS, most = fit < CHUNK_ROWS ? CHUNK_ROWS : fit;
+    size_t m = a.x.m, fit = LAID_OUT / (a.x.k * sizeof(float) + 1) / CHUNK_ROWS * CHUNK_ROWS, most = fit < CHUNK_ROWS ? CHUNK_ROWS : fit;
     for (; a.row < m; a.row += most) {
         product part = a;
         part.x.m = least(most, m - a.row);
@@ -167,68 +170,42 @@ static void multiply_rows(product a) {
 }
 
 void ck_matmul(const ck_output *outputs, size_t count, const uint16_t *x, size_t m, size_t k, int accumulate) {
-    operand left = {.left = {x, k, CK_BF16, 0}, .m = m};
-    multiply_rows((product){.outputs = outputs, .count = count, .x = left, .k = k, .accumulate = accumulate});
+    operand left = {.left = {x, k, CK_BF16, 0}, .m = m, .k = k};
+    multiply_rows((product){.outputs = outputs, .count = count, .x = left, .stride = ck_panel_count(k), .accumulate = accumulate});
 }
 
+// Gradients of weights are many and nobody reads them soon: they are streamed where they lie on whole lines of the caches.
 void ck_matmul_tn(float *dw, const float *dy, size_t rows, size_t n, const uint16_t *packed_x, size_t k, int accumulate) {
     ck_output output = {.y = dw, .ldy = k, .packed = packed_x, .n = k};
-    operand left = {.left = {dy, n, CK_F32, 1}, .m = n};
-    multiply_rows((product){.outputs = &output, .count = 1, .x = left, .k = rows, .accumulate = accumulate});
+    operand left = {.left = {dy, n, CK_F32, 1}, .m = n, .k = rows};
+    int lines = ((uintptr_t)dw | k * sizeof *dw) % 64 == 0;
+    multiply_rows((product){.outputs = &output, .count = 1, .x = left, .stride = ck_panel_count(rows), .accumulate = accumulate, .stream = lines});
 }
 
-// Into how many groups, `most` units each at most, units of panels are cut: two tasks a thread or more, and as many for every thread.
-static size_t groups_of(size_t units, size_t most) {
-    size_t threads = (size_t)ck_threads(), groups = (units + most - 1) / most;
-    if (groups < 2 * threads) groups = 2 * threads;
-    return least(round_up(groups, threads), units);
-}
-
-// dx[m][k] = dy W: a task is a group of columns of W, turned into panels, which all rows of dy pass.
+// Rows [first, first + count) of W as panels of its columns, `stride` elements each: a task is a panel.
 typedef struct {
-    float *dx;
-    operand dy;
+    uint16_t *turned;
     const uint16_t *packed;
-    size_t k, unit, groups;  // unit: panels that a strip takes at once
-    int accumulate;
-} product_nn;
+    size_t first, count, k, stride;
+} turning;
 
-static void product_nn_task(void *context, size_t index) {
-    const product_nn *a = context;
-    const operand *dy = &a->dy;
-    size_t all = (a->k + PANEL - 1) / PANEL, units = (all + a->unit - 1) / a->unit;
-    size_t first = units * index / a->groups * a->unit, panels = least(all, units * (index + 1) / a->groups * a->unit) - first;
-    size_t column = first * PANEL, columns = least(panels * PANEL, a->k - column), size = TURNED_K * PANEL, step;
-    uint16_t *turned = ck_scratch(panels * size * sizeof(uint16_t));
-    for (size_t n = dy->first; n < dy->end; n += TURNED_K) {
-        size_t count = least(TURNED_K, dy->end - n);
-        for (size_t p = 0; p < panels; p++) ck_panel_turn(turned + p * size, a->packed, n, count, a->k, column + p * PANEL);
-        for (size_t i = 0; i < dy->chunks; i++) {
-            ck_strip rows = chunk(dy, i);
-            rows.x = strip_of(dy, i, n);
-            size_t at_once = ck_strip_panels(dy->set, &rows);
-            for (size_t c = 0; c < columns; c += step * PANEL) {
-                step = at_once * PANEL <= columns - c ? at_once : 1;
-                float *y = a->dx + rows.row * a->k + column + c;
-                ck_tile t = {.y = y, .ldy = a->k, .init = y, .ldi = a->k, .w = turned + c * TURNED_K, .stride = size, .pairs = (count + 1) / 2};
-                if (n == 0 && !a->accumulate) t.init = ck_zeros, t.ldi = 0;
-                ck_strip_multiply(dy->set, &rows, &t, step, least(columns - c, step * PANEL));
-            }
-        }
-    }
+static void turn_task(void *context, size_t index) {
+    const turning *a = context;
+    ck_panel_turn(a->turned + index * a->stride, a->packed, a->first, a->count, a->k, index * PANEL);
 }
 
+// dx = dy W, a block of W's rows after the other.
 void ck_matmul_nn(float *dx, const float *dy, size_t m, const uint16_t *packed, size_t n, size_t k, int accumulate) {
     if (n == 0 && !accumulate) memset(dx, 0, m * k * sizeof *dx);
     if (m == 0 || k == 0) return;
-    operand left = {.set = ck_matmul_tiles(), .left = {dy, n, CK_F32, 0}, .m = m, .chunks = chunks_of(m, CHUNK_ROWS), .block = TURNED_K};
-    ck_strip rows = chunk(&left, 0);
-    product_nn a = {.dx = dx, .dy = left, .packed = packed, .k = k, .unit = ck_strip_panels(left.set, &rows), .accumulate = accumulate};
-    size_t units = ((k + PANEL - 1) / PANEL + a.unit - 1) / a.unit, fit = LAID_OUT / (m * sizeof(float)) / TURNED_K * TURNED_K;
-    a.groups = groups_of(units, TURNED_PANELS / a.unit);
-    for (; a.dy.first < n; a.dy.first = a.dy.end) {
-        a.dy.end = least(n, a.dy.first + (fit < TURNED_K ? TURNED_K : fit));
-        lay_out(&a.dy);
-        ck_parallel_for(a.groups, product_nn_task, &a);
+    ck_output output = {.y = dx, .ldy = k, .n = k};
+    size_t panels = (k + PANEL - 1) / PANEL;
+    for (turning a = {.packed = packed, .k = k}; a.first < n; a.first += a.count) {
+        a.count = least(BLOCK_K, n - a.first);
+        a.stride = round_up(a.count, PANEL) * PANEL;
+        output.packed = a.turned = ck_scratch(panels * a.stride * sizeof *a.turned);
+        ck_parallel_for(panels, turn_task, &a);
+        operand left = {.left = {dy + a.first, n, CK_F32, 0}, .m = m, .k = a.count};
+        multiply_rows((product){.outputs = &output, .count = 1, .x = left, .stride = a.stride, .accumulate = accumulate || a.first > 0});
     }
 }

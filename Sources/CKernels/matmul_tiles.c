@@ -35,11 +35,18 @@ CK_INLINE void tile_scalar(ck_tile t, int rows, int panels) {
 #define CK_PREFETCH                                                                                                           \
     _Pragma("clang loop unroll(full)") for (int p = 0; p < panels; p++)                                                       \
         __builtin_prefetch(t.next + (size_t)p * t.stride * sizeof(uint16_t), 0, 2);
-#define CK_TILE_END(lanes, store)                                                                                             \
+#define CK_TILE_STORE(lanes, store)                                                                                             \
     _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++)                                                         \
         _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) store(t.y + (size_t)r * t.ldy + v * (lanes), sum[r][v]);
 
 #if defined(__x86_64__)
+
+#define CK_TILE_END(lanes, vector)                        \
+    if (t.stream) {                                       \
+        CK_TILE_STORE(lanes, vector##_stream_ps)          \
+    } else {                                              \
+        CK_TILE_STORE(lanes, vector##_storeu_ps)          \
+    }
 
 // One pair of columns. The second vector's even columns are read two bytes earlier, in place already: a shift would compete with the multiply-adds
 // for their units. The asm keeps the compiler from holding a panel's raw pairs in registers for the odd columns, and from having two panels' x at
@@ -88,7 +95,7 @@ CK_TARGET_AVX2 CK_INLINE void tile_avx2(ck_tile t, int rows, int panels) {
         for (int i = 0; i < PAIRS; i++) pair_avx2(sum, x + i * 2 * rows, w + i * 2 * CK_PANEL, t.stride, rows, panels);
     }
     for (; left > 0; left--, w += 2 * CK_PANEL, x += 2 * rows) pair_avx2(sum, x, w, t.stride, rows, panels);
-    CK_TILE_END(8, _mm256_storeu_ps)
+    CK_TILE_END(8, _mm256)
 }
 
 CK_TARGET_AVX512 CK_INLINE void tile_avx512(ck_tile t, int rows, int panels) {
@@ -109,7 +116,7 @@ CK_TARGET_AVX512 CK_INLINE void tile_avx512(ck_tile t, int rows, int panels) {
                 __asm__ volatile("" ::: "memory");  // or it spills: see pair_avx2
             }
     }
-    CK_TILE_END(16, _mm512_storeu_ps)
+    CK_TILE_END(16, _mm512)
 }
 
 // vdpbf16ps adds the product of the odd elements, then that of the even ones: another order than the others', the same one everywhere.
@@ -127,7 +134,7 @@ CK_TARGET_AVX512BF16 CK_INLINE void tile_avx512bf16(ck_tile t, int rows, int pan
                 sum[r][v] = _mm512_dpbf16_ps(sum[r][v], (__m512bh)_mm512_set1_epi32((int)x[r]), (__m512bh)pairs);
         }
     }
-    CK_TILE_END(16, _mm512_storeu_ps)
+    CK_TILE_END(16, _mm512)
 }
 
 #elif defined(__aarch64__)
@@ -155,7 +162,7 @@ CK_INLINE void tile_neon(ck_tile t, int rows, int panels) {
             __asm__ volatile("" ::: "memory");  // or it spills: see pair_avx2
         }
     }
-    CK_TILE_END(4, vst1q_f32)
+    CK_TILE_STORE(4, vst1q_f32)
 }
 
 #endif
@@ -234,7 +241,7 @@ static void ragged(ck_tile_kernel narrow, ck_tile t, size_t rows, size_t columns
     for (size_t r = 0; r < rows; r++) memcpy(whole + r * CK_PANEL, t.init + r * t.ldi, columns * sizeof(float));
     float *y = t.y;
     size_t ldy = t.ldy;
-    t.y = whole, t.ldy = CK_PANEL, t.init = whole, t.ldi = CK_PANEL;
+    t.y = whole, t.ldy = CK_PANEL, t.init = whole, t.ldi = CK_PANEL, t.stream = 0;
     narrow(&t);
     for (size_t r = 0; r < rows; r++) memcpy(y + r * ldy, whole + r * CK_PANEL, columns * sizeof(float));
 }
@@ -263,4 +270,10 @@ void ck_strip_multiply(const ck_tiles *set, const ck_strip *rows, ck_tile *t, si
         }
         t->y += count * t->ldy, t->init += count * t->ldi, t->x = (const char *)t->x + count * t->pairs * element;
     }
+}
+
+void ck_stream_end(void) {
+#if defined(__x86_64__)
+    _mm_sfence();
+#endif
 }

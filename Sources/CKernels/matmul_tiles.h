@@ -22,6 +22,7 @@ typedef struct {
     size_t stride, pairs;
     const char *next;  // what to prefetch, `next_step` bytes a pair of columns
     size_t next_step;
+    int stream;  // y, on whole lines of the caches, goes to memory past them: ck_stream_end
 } ck_tile;
 
 typedef void (*ck_tile_kernel)(const ck_tile *);
@@ -55,5 +56,8 @@ static inline size_t ck_strip_panels(const ck_tiles *set, const ck_strip *s) { r
 
 // Every tile of the strip times `panels` panels that hold `columns` columns (a ragged one comes alone). t->y and t->init point at the strip's first row.
 void ck_strip_multiply(const ck_tiles *set, const ck_strip *strip, ck_tile *t, size_t panels, size_t columns);
+
+// What this thread streamed is seen by whom it tells from now on.
+void ck_stream_end(void);
 
 #endif

@@ -49,6 +49,10 @@ static inline __m256 emulated_fmadd_ps(__m256 a, __m256 b, __m256 c) {
 #define _mm256_fmadd_ps(a, b, c) emulated_fmadd_ps(a, b, c)
 
 // What SIMDe 0.7 lacks.
+#ifndef _mm512_stream_ps
+#define _mm512_stream_ps(out, vector) simde_mm512_store_ps(out, vector)
+#endif
+
 #ifndef _mm512_cvtepi32_ps
 static inline __m512 emulated_cvtepi32_ps(__m512i integers) {
     int32_t in[16];
