@@ -21,8 +21,9 @@ public struct TokenStatistics: Sendable {
 }
 
 extension Qwen2Model {
-    /// Rows of logits that exist at a time: the full logits never do. 128 rows of Qwen2's vocabulary are 78 MB.
-    public static let headRows = 128
+    /// Rows of logits that exist at a time: the full logits never do. 128 rows of Qwen2's vocabulary are 78 MB. Where the head is trained it is four
+    /// times as many: each chunk but the first reads and writes all of the head's gradient, 0.5 GB.
+    public static func headRows(isTrained: Bool) -> Int { isTrained ? 512 : 128 }
 
     /// The logits from which some of the tokens come, as they were kept or made again, and what the head read; `normed` is [rows][hidden], a
     /// matrix input.
@@ -45,11 +46,11 @@ extension Qwen2Model {
 
     /// Runs `body` on the logits of one chunk of predictors after the other.
     private func forEachChunk(
-        of packed: PackedGroups, normed: UnsafeRawPointer, kept: (logits: KeptLogits, places: [Int32])? = nil,
+        of packed: PackedGroups, normed: UnsafeRawPointer, rows: Int, kept: (logits: KeptLogits, places: [Int32])? = nil,
         _ body: (_ tokens: Range<Int>, _ hidden: UnsafeMutableRawPointer, _ logits: UnsafeMutablePointer<Float>) -> Void
     ) {
-        for first in stride(from: 0, to: packed.targets.count, by: Self.headRows) {
-            let tokens = first..<min(first + Self.headRows, packed.targets.count)
+        for first in stride(from: 0, to: packed.targets.count, by: rows) {
+            let tokens = first..<min(first + rows, packed.targets.count)
             let (logits, hidden) = logits(of: tokens, packed, normed: normed, kept: kept)
             body(tokens, hidden, logits)
         }
@@ -64,7 +65,7 @@ extension Qwen2Model {
             result.logprobs.withUnsafeMutableBufferPointer { logprobs in
                 result.entropies.withUnsafeMutableBufferPointer { entropies in
                     targets.withUnsafeBufferPointer { targets in
-                        forEachChunk(of: packed, normed: normed) { tokens, _, logits in
+                        forEachChunk(of: packed, normed: normed, rows: Self.headRows(isTrained: false)) { tokens, _, logits in
                             guard let sums = sums.baseAddress, let logprobs = logprobs.baseAddress, let entropies = entropies.baseAddress,
                                 let targets = targets.baseAddress
                             else { return }
@@ -87,8 +88,9 @@ extension Qwen2Model {
     ) {
         let statistics = active.statistics
         let hidden = configuration.hiddenSize
-        let dHidden = workspace.dHidden.floats(count: Self.headRows * hidden)
-        forEachChunk(of: packed, normed: normed, kept: logits.map { ($0, statistics.logitPlaces) }) { tokens, inputs, logits in
+        let rows = max(1, min(Self.headRows(isTrained: head.gradientBuffer != nil), packed.targets.count))
+        let dHidden = workspace.dHidden.floats(count: rows * hidden)
+        forEachChunk(of: packed, normed: normed, rows: rows, kept: logits.map { ($0, statistics.logitPlaces) }) { tokens, inputs, logits in
             let slice = { (array: [Float]) in Array(array[tokens]) }
             ck_log_softmax_backward(
                 logits, tokens.count, configuration.vocabularySize, 1 / temperature, Array(packed.targets[tokens]), slice(statistics.logSumExps),

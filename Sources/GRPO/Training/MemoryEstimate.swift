@@ -58,7 +58,8 @@ public struct MemoryEstimate: Sendable {
         let keys = shape.keyValueHeadCount * shape.headSize
         let cached = plan.promptsPerGeneration * promptTokens + plan.generationBatchSize * plan.maxCompletionLength
         cache = cached * shape.layerCount * 2 * keys * width
-        let chunk = Qwen2Model.headRows * shape.vocabularySize * 4
+        let headRows = Qwen2Model.headRows(isTrained: adapterParameters == nil)
+        let chunk = min(headRows, plan.microBatchSize * plan.maxCompletionLength) * shape.vocabularySize * 4
         let groups = (plan.microBatchSize + plan.generations - 1) / plan.generations
         let tokens = groups * promptTokens + plan.microBatchSize * plan.maxCompletionLength
         let scratch = tokens * 7 * 4 * shape.intermediateSize
