@@ -57,7 +57,7 @@ static inline size_t ck_strip_panels(const ck_tiles *set, const ck_strip *s) { r
 // Every tile of the strip times `panels` panels that hold `columns` columns (a ragged one comes alone). t->y and t->init point at the strip's first row.
 void ck_strip_multiply(const ck_tiles *set, const ck_strip *strip, ck_tile *t, size_t panels, size_t columns);
 
-// What this thread streamed is seen by whom it tells from now on.
+// Orders what this thread streamed before whatever it stores next, such as the news that its task is done.
 void ck_stream_end(void);
 
 #endif

@@ -88,7 +88,7 @@ extension Qwen2Model {
     ) {
         let statistics = active.statistics
         let hidden = configuration.hiddenSize
-        let rows = max(1, min(Self.headRows(isTrained: head.gradientBuffer != nil), packed.targets.count))
+        let rows = Self.headRows(isTrained: head.gradientBuffer != nil)
         let dHidden = workspace.dHidden.floats(count: rows * hidden)
         forEachChunk(of: packed, normed: normed, rows: rows, kept: logits.map { ($0, statistics.logitPlaces) }) { tokens, inputs, logits in
             let slice = { (array: [Float]) in Array(array[tokens]) }
