@@ -47,6 +47,7 @@ let package = Package(
     ],
     targets: [
         // 0. System libraries.
+        // Gradients in float32: the standard BLAS of Linux distributions, BSD.
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
         .systemLibrary(name: "CJSONC", pkgConfig: "json-c", providers: [.apt(["libjson-c-dev"]), .brew(["json-c"])]),
         // Expressions in a tokenizer.json that have no scanner here: fast (a just-in-time compiler), with limits for untrusted ones. BSD.

@@ -117,6 +117,23 @@ static void check_product(ck_isa_level level, size_t m, size_t n, size_t k, floa
     free(x), free(w), free(packed), free(bias), free(y), free(held), free(alone), free(second);
 }
 
+// y = x Wᵀ in FP32: a chain too, of numbers that are rounded nowhere else.
+static void check_product_f32(ck_isa_level level, size_t m, size_t n, size_t k, float scale, int start) {
+    size_t ldy = n + 1, count = (m - 1) * ldy + n;
+    float *x = floats(m * k, scale), *w = floats(n * k, scale), *bias = floats(n, scale), *y = floats(count, scale), *held = array(count, sizeof *held);
+    memcpy(held, y, count * sizeof *y);
+    ck_matmul_f32(&(ck_output){y, ldy, w, n, start == BIAS ? bias : NULL}, 1, x, m, k, start == HELD);
+    for (size_t r = 0; r < m; r++) {
+        for (size_t c = 0; c < n; c++) {
+            float expected = start == ZERO ? 0 : start == BIAS ? bias[c] : held[r * ldy + c];
+            for (size_t i = 0; i < k; i++) expected = fmaf(x[r * k + i], w[c * k + i], expected);
+            compare("FP32 product", level, y[r * ldy + c], expected, 0, m, n, k);
+        }
+        if (r + 1 < m) compare("FP32 gap", level, y[r * ldy + n], held[r * ldy + n], 0, m, n, k);
+    }
+    free(x), free(w), free(bias), free(y), free(held);
+}
+
 // dx = dy W and dw = dyᵀ x; dy is rounded on the way, here it has nothing to round.
 static void check_backward(ck_isa_level level, size_t m, size_t n, size_t k, float scale, int accumulate) {
     size_t even_n = n + n % 2, even_m = m + m % 2;  // the last pair of an odd count ends in zeros
@@ -409,6 +426,7 @@ int main(int argc, char **argv) {
                     if (m * n * k > (quick ? 200000u : 3000000u)) continue;
                     // 1e-19: products and sums around the least normal number.
                     check_product(level, m, n, k, (i + j) % 5 == 4 ? 1e-19f : 2, (int)((i + j + l) % 3));
+                    check_product_f32(level, m, n, k - (j + l) % 2, (i + j) % 5 == 4 ? 1e-19f : 2, (int)((i + j + l) % 3));
                     check_backward(level, m, k, n, (i + j) % 5 == 4 ? 1e-19f : 2, (int)((i + j + l) % 2));
                     if (n > 1) check_backward(level, m, k - 1, n - 1, 2, (int)((i + j + l) % 2));
                 }

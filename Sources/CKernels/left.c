@@ -12,6 +12,7 @@ CK_INLINE void round_to_bf16(ck_bits *x) {
 
 // One element (FP32) or one pair (BF16) of the result; columns past the end are zero.
 CK_INLINE uint32_t element(const ck_left *left, ck_type to, size_t row, size_t k, size_t end) {
+    if (left->exact) return k < end ? ck_bits_from_float(((const float *)left->x)[row * left->ld + k]) : 0;
     uint16_t pair[2] = {0, 0};
     for (size_t i = 0; i < (to == CK_BF16 ? 2u : 1u) && k + i < end; i++)
         pair[i] = left->turned              ? ck_to_bf16(((const float *)left->x)[(k + i) * left->ld + row])
@@ -21,9 +22,11 @@ CK_INLINE uint32_t element(const ck_left *left, ck_type to, size_t row, size_t k
 }
 
 // Eight elements (FP32) or eight pairs (BF16) of one row from column k on.
-CK_INLINE void load_row(ck_bits *out, const ck_left *left, ck_type to, size_t row, size_t k) {
+CK_INLINE void load_row(ck_bits *out, const ck_left *left, ck_type to, int exact, size_t row, size_t k) {
     size_t at = row * left->ld + k;
-    if (left->type == CK_BF16) {
+    if (exact) {
+        *out = *(const ck_bits *)(const void *)((const float *)left->x + at);
+    } else if (left->type == CK_BF16) {
         const uint16_t *x = (const uint16_t *)left->x + at;
         *out = to == CK_BF16 ? *(const ck_bits *)(const void *)x : __builtin_convertvector(*(const ck_halves *)(const void *)x, ck_bits) << 16;
     } else {
@@ -58,7 +61,7 @@ CK_INLINE void load_turned(ck_bits *out, const ck_left *left, ck_type to, size_t
 
 // A vector writes eight rows. Where fewer exist, what is too much is overwritten by the next column's, and the last columns of a turned operand are
 // written one by one; where more do, a second one ends with the last row.
-CK_INLINE void tile(uint32_t *out, ck_type to, const ck_left *left, size_t row, size_t rows, size_t k, size_t count) {
+CK_INLINE void tile(uint32_t *out, ck_type to, int exact, const ck_left *left, size_t row, size_t rows, size_t k, size_t count) {
     size_t width = to == CK_BF16 ? 2 : 1, end = k + count, columns = (count + count % 2) / width, whole = count / width, c = 0;
     size_t last = rows > CK_SIDE ? rows - CK_SIDE : 0;  // where the second one begins
     if (left->turned && row + last + CK_SIDE <= left->ld) {
@@ -67,13 +70,13 @@ CK_INLINE void tile(uint32_t *out, ck_type to, const ck_left *left, size_t row, 
             if (last > 0) load_turned((ck_bits *)(void *)(out + c * rows + last), left, to, row + last, k + c * width);
         }
     } else if (!left->turned && rows == 1) {
-        for (; c + CK_SIDE <= whole; c += CK_SIDE) load_row((ck_bits *)(void *)(out + c), left, to, row, k + c * width);
+        for (; c + CK_SIDE <= whole; c += CK_SIDE) load_row((ck_bits *)(void *)(out + c), left, to, exact, row, k + c * width);
     } else if (!left->turned) {
         for (; c + CK_SIDE <= whole; c += CK_SIDE)
             for (size_t first = 0;; first = last) {
                 ck_bits v[CK_SIDE] = {{0}};
 #pragma clang loop unroll(full)
-                for (size_t r = 0; r < CK_SIDE; r++) load_row(&v[r], left, to, row + first + (r < rows ? r : 0), k + c * width);
+                for (size_t r = 0; r < CK_SIDE; r++) load_row(&v[r], left, to, exact, row + first + (r < rows ? r : 0), k + c * width);
                 ck_turn(v);
 #pragma clang loop unroll(full)
                 for (size_t i = 0; i < CK_SIDE; i++) *(ck_bits *)(void *)(out + (c + i) * rows + first) = v[i];
@@ -85,10 +88,12 @@ CK_INLINE void tile(uint32_t *out, ck_type to, const ck_left *left, size_t row, 
 }
 
 CK_INLINE void tile_body(uint32_t *out, ck_type to, const ck_left *left, size_t row, size_t rows, size_t k, size_t count) {
-    if (to == CK_F32)
-        tile(out, CK_F32, left, row, rows, k, count);
+    if (left->exact)
+        tile(out, CK_F32, 1, left, row, rows, k, count);
+    else if (to == CK_F32)
+        tile(out, CK_F32, 0, left, row, rows, k, count);
     else
-        tile(out, CK_BF16, left, row, rows, k, count);
+        tile(out, CK_BF16, 0, left, row, rows, k, count);
 }
 CK_KERNEL(tile, (uint32_t * out, ck_type to, const ck_left *left, size_t row, size_t rows, size_t k, size_t count),
           (out, to, left, row, rows, k, count))

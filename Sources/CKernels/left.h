@@ -9,12 +9,13 @@
 
 enum { CK_TILE_ROWS = 14 };  // rows of a tile, at most: two vectors of left.c hold them
 
-// x[m][k]: BF16, or FP32 that is rounded to BF16; row-major with row stride ld, or `turned`: FP32 held as [k][m] with row stride ld.
+// x[m][k]: BF16, or FP32 that is rounded to BF16; row-major with row stride ld, or `turned`: FP32 held as [k][m] with row stride ld. `exact`:
+// row-major FP32 that is not rounded, for ck_left_tile alone.
 typedef struct {
     const void *x;
     size_t ld;
     ck_type type;
-    int turned;
+    int turned, exact;
 } ck_left;
 
 // Where row `row` and what follows begin.

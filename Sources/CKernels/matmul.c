@@ -3,9 +3,8 @@
 #include <string.h>
 
 #include "ck_threads.h"
-#include "left.h"
-#include "matmul_tiles.h"
 #include "panel.h"
+#include "strips.h"
 
 enum {
     PANEL = CK_PANEL,
@@ -13,16 +12,12 @@ enum {
     MOST_CHUNKS = 4,    // so many times as many where they are short
     BLOCK_K = 1216,     // columns of x, likewise, at most
     UNIT_PANELS = 4,    // panels that a thread takes at least, or as many as its strip takes at once
-    TURNED_K = 32,      // columns of a turned operand that are laid out of all tiles at a time
     LAID_OUT = 16 << 20 // bytes of x that are laid out at a time for all tasks, at most, but for one chunk
 };
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 static size_t round_up(size_t count, size_t to) { return (count + to - 1) / to * to; }
-
-// 32-bit elements that a row of `columns` columns takes.
-static size_t row_elements(const ck_tiles *set, size_t columns) { return set->multiplies_bf16 ? (columns + 1) / 2 : columns + columns % 2; }
 
 // Rows a chunk, at most, of `columns` columns.
 static size_t chunk_rows(size_t columns) {
@@ -32,69 +27,12 @@ static size_t chunk_rows(size_t columns) {
 
 static size_t chunks_of(size_t m, size_t rows) { return (m + rows - 1) / rows; }
 
-// The left operand in chunks of rows and blocks of columns, laid out once for all tasks.
-typedef struct {
-    const ck_tiles *set;
-    ck_left left;
-    size_t m, k, chunks, block;
-    size_t bytes;  // of a strip
-    char *strips;  // [chunk][block]; NULL while nothing is laid out
-} operand;
-
-static size_t blocks_of(const operand *o) { return (o->k + o->block - 1) / o->block; }
-
-// A chunk of rows: whole tiles, their sum as even as it can be.
-static ck_strip chunk(const operand *o, size_t index) {
-    size_t height = o->set->rows, tiles = (o->m + height - 1) / height;
-    size_t row = least(o->m, tiles * index / o->chunks * height), end = least(o->m, tiles * (index + 1) / o->chunks * height);
-    return (ck_strip){row, end - row, (end - row + height - 1) / height, NULL};
-}
-
-static size_t strip_bytes(const operand *o) {
-    size_t height = o->set->rows, tiles = (o->m + height - 1) / height;
-    return round_up(ck_left_count((tiles + o->chunks - 1) / o->chunks * height, o->block) * sizeof(float), 64);
-}
-
-// Lays out columns [k, k + count) of the strip. Those of a turned operand lie far apart: the next ones are asked for meanwhile.
-static void take_strip(const operand *o, const ck_strip *s, char *x, size_t k, size_t count) {
-    for (size_t done = 0, some; done < count; done += some) {
-        some = o->left.turned ? least(TURNED_K, count - done) : count;
-        if (o->left.turned) ck_left_ask(&o->left, s->row, s->rows, k + done + some, least(TURNED_K, count - done - some));
-        size_t before = 0;  // rows of the tiles before this one
-        for (size_t i = 0; i < s->tiles; i++) {
-            size_t rows = ck_strip_tile_rows(s, i);
-            char *out = x + (before * row_elements(o->set, count) + rows * row_elements(o->set, done)) * sizeof(float);
-            if (o->set->multiplies_bf16)
-                ck_left_tile_bf16((uint32_t *)(void *)out, &o->left, s->row + before, rows, k + done, some);
-            else
-                ck_left_tile((float *)(void *)out, &o->left, s->row + before, rows, k + done, some);
-            before += rows;
-        }
-    }
-}
-
-// Where a chunk's block that begins at column k lies.
-static char *strip_of(const operand *o, size_t index, size_t k) { return o->strips + (index * blocks_of(o) + k / o->block) * o->bytes; }
-
-static void lay_out_task(void *context, size_t index) {
-    const operand *o = context;
-    size_t blocks = blocks_of(o), k = index % blocks * o->block;
-    ck_strip rows = chunk(o, index / blocks);
-    take_strip(o, &rows, strip_of(o, index / blocks, k), k, least(o->block, o->k - k));
-}
-
-static void lay_out(operand *o) {
-    o->bytes = strip_bytes(o);
-    o->strips = ck_shared_scratch(o->chunks * blocks_of(o) * o->bytes);
-    ck_parallel_for(o->chunks * blocks_of(o), lay_out_task, o);
-}
-
 // y = x W^T for every output, in units: a chunk of rows times a few panels. A chunk's units follow one another through all outputs, each output's
 // panels from a whole unit on.
 typedef struct {
     const ck_output *outputs;
     size_t count;
-    operand x;
+    ck_strips x;
     size_t row;            // of the outputs, where x begins
     size_t stride;         // elements from a panel to the next
     size_t width, units;   // columns of a unit; units of one chunk
@@ -106,12 +44,12 @@ static size_t units_of(const ck_output *o, size_t width) { return (o->n + width 
 // Columns [column, end) of one output, from `count` columns of x and W, k and what follows.
 static void multiply_columns(
     const product *a, const ck_output *o, const ck_strip *rows, size_t column, size_t end, size_t k, size_t count) {
-    size_t at_once = ck_strip_panels(a->x.set, rows), stride = a->stride, step;
+    size_t at_once = ck_strip_panels(a->x.set, rows), stride = a->stride * sizeof(uint16_t), step;
     float *y = o->y + (a->row + rows->row) * o->ldy;
     for (size_t c = column; c < end; c += step * PANEL) {
         size_t left = end - c;
         step = at_once * PANEL <= left ? at_once : 1;
-        const uint16_t *w = (const uint16_t *)o->packed + c / PANEL * stride + k * PANEL;
+        const char *w = (const char *)o->packed + c / PANEL * stride + k * PANEL * sizeof(uint16_t);
         ck_tile t = {.y = y + c, .ldy = o->ldy, .init = y + c, .ldi = o->ldy, .w = w, .stride = stride, .pairs = (count + 1) / 2, .stream = a->stream};
         if (k == 0 && !a->accumulate) t.init = o->bias ? o->bias + c : ck_zeros, t.ldi = 0;
         ck_strip_multiply(a->x.set, rows, &t, step, least(left, step * PANEL));
@@ -120,12 +58,12 @@ static void multiply_columns(
 
 // Units [first, end) of one chunk.
 static void multiply_units(const product *a, size_t index, size_t first, size_t end) {
-    const operand *x = &a->x;
-    ck_strip rows = chunk(x, index);
+    const ck_strips *x = &a->x;
+    ck_strip rows = ck_strips_chunk(x, index);
     size_t k = 0;
     do {  // also when k is 0: an empty sum
         size_t unit = 0;
-        if (x->k > 0) rows.x = strip_of(x, index, k);
+        if (x->k > 0) rows.x = ck_strips_at(x, index, k);
         for (const ck_output *o = a->outputs; o < a->outputs + a->count; unit += units_of(o++, a->width)) {
             size_t from = first > unit ? first - unit : 0, to = end > unit ? end - unit : 0;
             multiply_columns(a, o, &rows, from * a->width, least(to * a->width, o->n), k, least(x->block, x->k - k));
@@ -144,17 +82,17 @@ static void product_range(void *context, size_t first, size_t end) {
 }
 
 static void multiply(product a) {
-    operand *x = &a.x;
+    ck_strips *x = &a.x;
     x->set = ck_matmul_tiles();
     x->chunks = chunks_of(x->m, chunk_rows(x->k));
-    ck_strip first = chunk(x, 0);
+    ck_strip first = ck_strips_chunk(x, 0);
     size_t blocks = first.tiles <= 2 ? 1 : (x->k + BLOCK_K - 1) / BLOCK_K;
     x->block = blocks == 0 ? 1 : round_up((x->k + blocks - 1) / blocks, 2);
     a.stream &= !a.accumulate && blocks == 1;
     size_t at_once = ck_strip_panels(x->set, &first);
     a.width = round_up(UNIT_PANELS, at_once) * PANEL;
     for (size_t i = 0; i < a.count; i++) a.units += units_of(&a.outputs[i], a.width);
-    if (x->k > 0) lay_out(x);
+    if (x->k > 0) ck_strips_lay_out(x);
     ck_parallel_ranges(x->chunks * a.units, x->chunks * a.units, product_range, &a);
 }
 
@@ -170,14 +108,14 @@ static void multiply_rows(product a) {
 }
 
 void ck_matmul(const ck_output *outputs, size_t count, const uint16_t *x, size_t m, size_t k, int accumulate) {
-    operand left = {.left = {x, k, CK_BF16, 0}, .m = m, .k = k};
+    ck_strips left = {.left = {.x = x, .ld = k, .type = CK_BF16}, .m = m, .k = k};
     multiply_rows((product){.outputs = outputs, .count = count, .x = left, .stride = ck_panel_count(k), .accumulate = accumulate});
 }
 
 // Gradients of weights are many and nobody reads them soon: they are streamed where they lie on whole lines of the caches.
 void ck_matmul_tn(float *dw, const float *dy, size_t rows, size_t n, const uint16_t *packed_x, size_t k, int accumulate) {
     ck_output output = {.y = dw, .ldy = k, .packed = packed_x, .n = k};
-    operand left = {.left = {dy, n, CK_F32, 1}, .m = n, .k = rows};
+    ck_strips left = {.left = {.x = dy, .ld = n, .type = CK_F32, .turned = 1}, .m = n, .k = rows};
     int lines = ((uintptr_t)dw | k * sizeof *dw) % 64 == 0;
     multiply_rows((product){.outputs = &output, .count = 1, .x = left, .stride = ck_panel_count(rows), .accumulate = accumulate, .stream = lines});
 }
@@ -205,7 +143,7 @@ void ck_matmul_nn(float *dx, const float *dy, size_t m, const uint16_t *packed, 
         a.stride = round_up(a.count, PANEL) * PANEL;
         output.packed = a.turned = ck_scratch(panels * a.stride * sizeof *a.turned);
         ck_parallel_for(panels, turn_task, &a);
-        operand left = {.left = {dy + a.first, n, CK_F32, 0}, .m = m, .k = a.count};
+        ck_strips left = {.left = {.x = dy + a.first, .ld = n, .type = CK_F32}, .m = m, .k = a.count};
         multiply_rows((product){.outputs = &output, .count = 1, .x = left, .stride = a.stride, .accumulate = accumulate || a.first > 0});
     }
 }

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "convert.h"
 #include "isa.h"
+#include "vector.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -11,20 +11,27 @@
 #include <arm_neon.h>
 #endif
 
-enum { LINE = 2 * CK_PANEL * sizeof(uint16_t) };  // bytes of a panel's pair of columns: a line of the caches
+enum { LINE = 2 * CK_PANEL * sizeof(uint16_t) };  // bytes of a BF16 panel's pair of columns: a line of the caches
+
+// Bytes of a panel's pair of columns. FP32 panels have just been turned and lie in a cache: only those of BF16 are asked for.
+static size_t pair_bytes(ck_type type) { return type == CK_F32 ? 2 * LINE : LINE; }
 
 // The reference: one fused multiply-add after the other.
-CK_INLINE void tile_scalar(ck_tile t, int rows, int panels) {
+CK_INLINE void multiply_scalar(ck_tile t, int rows, int panels, ck_type type) {
+    size_t odd = type == CK_F32 ? CK_PANEL : 1;  // elements from a weight to the one of the next column
     for (int r = 0; r < rows; r++)
         for (int o = 0; o < panels * CK_PANEL; o++) {
             const float *x = (const float *)t.x + r;
-            const uint16_t *w = (const uint16_t *)t.w + (size_t)(o / CK_PANEL) * t.stride + (size_t)(o % CK_PANEL) * 2;
+            const char *w = (const char *)t.w + (size_t)(o / CK_PANEL) * t.stride;
+            size_t at = (size_t)(o % CK_PANEL) * (type == CK_F32 ? 1 : 2);
             float sum = t.init[(size_t)r * t.ldi + (size_t)o];
-            for (size_t j = 0; j < t.pairs; j++, w += 2 * CK_PANEL, x += 2 * rows)
-                sum = __builtin_fmaf(x[rows], ck_bf16(w[1]), __builtin_fmaf(x[0], ck_bf16(w[0]), sum));
+            for (size_t j = 0; j < t.pairs; j++, w += pair_bytes(type), x += 2 * rows)
+                sum = __builtin_fmaf(x[rows], ck_load(w, type, at + odd), __builtin_fmaf(x[0], ck_load(w, type, at), sum));
             t.y[(size_t)r * t.ldy + (size_t)o] = sum;
         }
 }
+CK_INLINE void tile_scalar(ck_tile t, int rows, int panels) { multiply_scalar(t, rows, panels, CK_BF16); }
+CK_INLINE void tile_scalar_f32(ck_tile t, int rows, int panels) { multiply_scalar(t, rows, panels, CK_F32); }
 
 // What the tiles of every width share: sum[r][v] starts from init and ends in y; LANES numbers a vector.
 #define CK_TILE_BEGIN(type, lanes, load)                                                                                      \
@@ -34,7 +41,7 @@ CK_INLINE void tile_scalar(ck_tile t, int rows, int panels) {
         _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) sum[r][v] = load(t.init + (size_t)r * t.ldi + v * (lanes));
 #define CK_PREFETCH                                                                                                           \
     _Pragma("clang loop unroll(full)") for (int p = 0; p < panels; p++)                                                       \
-        __builtin_prefetch(t.next + (size_t)p * t.stride * sizeof(uint16_t), 0, 2);
+        __builtin_prefetch(t.next + (size_t)p * t.stride, 0, 2);
 #define CK_TILE_STORE(lanes, store)                                                                                             \
     _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++)                                                         \
         _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) store(t.y + (size_t)r * t.ldy + v * (lanes), sum[r][v]);
@@ -51,16 +58,23 @@ CK_INLINE void tile_scalar(ck_tile t, int rows, int panels) {
 // One pair of columns. The second vector's even columns are read two bytes earlier, in place already: a shift would compete with the multiply-adds
 // for their units. The asm keeps the compiler from holding a panel's raw pairs in registers for the odd columns, and from having two panels' x at
 // hand: it would spill sums instead.
-CK_TARGET_AVX2 CK_INLINE void pair_avx2(__m256 sum[CK_TILE_ROWS][CK_MOST_PANELS], const float *x, const uint16_t *w, size_t stride, int rows, int panels) {
+CK_TARGET_AVX2 CK_INLINE void pair_avx2(
+    __m256 sum[CK_TILE_ROWS][CK_MOST_PANELS], const float *x, const char *w, size_t stride, int rows, int panels, ck_type type) {
     const __m256i high = _mm256_set1_epi32((int)0xFFFF0000);
 #pragma clang loop unroll(full)
     for (int p = 0; p < panels; p++, w += stride)
 #pragma clang loop unroll(full)
         for (int odd = 0; odd < 2; odd++) {
-            __m256i first = _mm256_loadu_si256((const __m256i *)(const void *)w);
-            __m256i second = _mm256_loadu_si256((const __m256i *)(const void *)(w + CK_PANEL - (odd ? 0 : 1)));
-            __m256 w0 = _mm256_castsi256_ps(odd ? _mm256_and_si256(first, high) : _mm256_slli_epi32(first, 16));
-            __m256 w1 = _mm256_castsi256_ps(_mm256_and_si256(second, high));
+            __m256 w0, w1;
+            if (type == CK_F32) {
+                w0 = _mm256_loadu_ps((const float *)(const void *)w + odd * CK_PANEL);
+                w1 = _mm256_loadu_ps((const float *)(const void *)w + odd * CK_PANEL + CK_PANEL / 2);
+            } else {
+                __m256i first = _mm256_loadu_si256((const __m256i *)(const void *)w);
+                __m256i second = _mm256_loadu_si256((const __m256i *)(const void *)(w + LINE / 2 - (odd ? 0 : 2)));
+                w0 = _mm256_castsi256_ps(odd ? _mm256_and_si256(first, high) : _mm256_slli_epi32(first, 16));
+                w1 = _mm256_castsi256_ps(_mm256_and_si256(second, high));
+            }
 #pragma clang loop unroll(full)
             for (int r = 0; r < rows; r++) {
                 __m256 value = _mm256_broadcast_ss(x + odd * rows + r);
@@ -75,42 +89,45 @@ CK_TARGET_AVX2 CK_INLINE void pair_avx2(__m256 sum[CK_TILE_ROWS][CK_MOST_PANELS]
 CK_TARGET_AVX2 CK_INLINE void prefetch_avx2(const ck_tile *t, int panels, int lines) {
 #pragma clang loop unroll(full)
     for (int i = 0; i < lines * panels; i++)
-        _mm_prefetch(t->next + (size_t)(i / lines) * t->stride * sizeof(uint16_t) + i % lines * LINE, _MM_HINT_T1);
+        _mm_prefetch(t->next + (size_t)(i / lines) * t->stride + i % lines * LINE, _MM_HINT_T1);
 }
 
 // Four pairs at a time: where another machine computes on the core's other thread, it is instructions that are short, not multiply-adds.
-CK_TARGET_AVX2 CK_INLINE void tile_avx2(ck_tile t, int rows, int panels) {
+CK_TARGET_AVX2 CK_INLINE void multiply_avx2(ck_tile t, int rows, int panels, ck_type type) {
     CK_TILE_BEGIN(__m256, 8, _mm256_loadu_ps)
     enum { PAIRS = 4 };
     const float *x = t.x;
-    const uint16_t *w = t.w;
-    size_t left = t.pairs, lines = PAIRS * t.next_step / LINE;
-    for (; left >= PAIRS; left -= PAIRS, w += PAIRS * 2 * CK_PANEL, x += PAIRS * 2 * rows, t.next += PAIRS * t.next_step) {
+    const char *w = t.w;
+    size_t left = t.pairs, lines = type == CK_F32 ? 0 : PAIRS * t.next_step / LINE, step = pair_bytes(type);
+    for (; left >= PAIRS; left -= PAIRS, w += PAIRS * step, x += PAIRS * 2 * rows, t.next += PAIRS * t.next_step) {
         // Every line while this goes on: half of them would hide the stream from the processor's own prefetcher.
         if (lines == PAIRS)
             prefetch_avx2(&t, panels, PAIRS);
         else if (lines > 0)
             prefetch_avx2(&t, panels, PAIRS / 2);
 #pragma clang loop unroll(full)
-        for (int i = 0; i < PAIRS; i++) pair_avx2(sum, x + i * 2 * rows, w + i * 2 * CK_PANEL, t.stride, rows, panels);
+        for (int i = 0; i < PAIRS; i++) pair_avx2(sum, x + i * 2 * rows, w + (size_t)i * step, t.stride, rows, panels, type);
     }
-    for (; left > 0; left--, w += 2 * CK_PANEL, x += 2 * rows) pair_avx2(sum, x, w, t.stride, rows, panels);
+    for (; left > 0; left--, w += step, x += 2 * rows) pair_avx2(sum, x, w, t.stride, rows, panels, type);
     CK_TILE_END(8, _mm256)
 }
+CK_TARGET_AVX2 CK_INLINE void tile_avx2(ck_tile t, int rows, int panels) { multiply_avx2(t, rows, panels, CK_BF16); }
+CK_TARGET_AVX2 CK_INLINE void tile_avx2_f32(ck_tile t, int rows, int panels) { multiply_avx2(t, rows, panels, CK_F32); }
 
-CK_TARGET_AVX512 CK_INLINE void tile_avx512(ck_tile t, int rows, int panels) {
+CK_TARGET_AVX512 CK_INLINE void multiply_avx512(ck_tile t, int rows, int panels, ck_type type) {
     CK_TILE_BEGIN(__m512, 16, _mm512_loadu_ps)
     const __m512i high = _mm512_set1_epi32((int)0xFFFF0000);
     const float *x = t.x;
-    const uint16_t *w = t.w;
-    for (size_t j = 0; j < t.pairs; j++, w += 2 * CK_PANEL, t.next += t.next_step) {
-        CK_PREFETCH
+    const char *w = t.w;
+    for (size_t j = 0; j < t.pairs; j++, w += pair_bytes(type), t.next += t.next_step) {
+        if (type == CK_BF16) CK_PREFETCH
 #pragma clang loop unroll(full)
         for (int odd = 0; odd < 2; odd++, x += rows)
 #pragma clang loop unroll(full)
             for (int v = 0; v < vectors; v++) {
-                __m512i pairs = _mm512_loadu_si512(w + (size_t)v * t.stride);
-                __m512 weight = _mm512_castsi512_ps(odd ? _mm512_and_si512(pairs, high) : _mm512_slli_epi32(pairs, 16));
+                const char *at = w + (size_t)v * t.stride;
+                __m512i pairs = _mm512_loadu_si512(type == CK_F32 ? at + odd * LINE : at);
+                __m512 weight = _mm512_castsi512_ps(type == CK_F32 ? pairs : odd ? _mm512_and_si512(pairs, high) : _mm512_slli_epi32(pairs, 16));
 #pragma clang loop unroll(full)
                 for (int r = 0; r < rows; r++) sum[r][v] = _mm512_fmadd_ps(_mm512_set1_ps(x[r]), weight, sum[r][v]);
                 __asm__ volatile("" ::: "memory");  // or it spills: see pair_avx2
@@ -118,13 +135,15 @@ CK_TARGET_AVX512 CK_INLINE void tile_avx512(ck_tile t, int rows, int panels) {
     }
     CK_TILE_END(16, _mm512)
 }
+CK_TARGET_AVX512 CK_INLINE void tile_avx512(ck_tile t, int rows, int panels) { multiply_avx512(t, rows, panels, CK_BF16); }
+CK_TARGET_AVX512 CK_INLINE void tile_avx512_f32(ck_tile t, int rows, int panels) { multiply_avx512(t, rows, panels, CK_F32); }
 
 // vdpbf16ps adds the product of the odd elements, then that of the even ones: another order than the others', the same one everywhere.
 CK_TARGET_AVX512BF16 CK_INLINE void tile_avx512bf16(ck_tile t, int rows, int panels) {
     CK_TILE_BEGIN(__m512, 16, _mm512_loadu_ps)
     const uint32_t *x = t.x;
-    const uint16_t *w = t.w;
-    for (size_t j = 0; j < t.pairs; j++, w += 2 * CK_PANEL, x += rows, t.next += t.next_step) {
+    const char *w = t.w;
+    for (size_t j = 0; j < t.pairs; j++, w += LINE, x += rows, t.next += t.next_step) {
         CK_PREFETCH
 #pragma clang loop unroll(full)
         for (int v = 0; v < vectors; v++) {
@@ -140,11 +159,11 @@ CK_TARGET_AVX512BF16 CK_INLINE void tile_avx512bf16(ck_tile t, int rows, int pan
 #elif defined(__aarch64__)
 
 // A multiply-add takes its x from a vector that holds four rows: the 24 sums of six rows leave room for nothing else.
-CK_INLINE void tile_neon(ck_tile t, int rows, int panels) {
+CK_INLINE void multiply_neon(ck_tile t, int rows, int panels, ck_type type) {
     CK_TILE_BEGIN(float32x4_t, 4, vld1q_f32)
     const float *x = t.x;
-    const uint16_t *w = t.w;
-    for (size_t j = 0; j < t.pairs; j++, w += 2 * CK_PANEL, x += 2 * rows, t.next += t.next_step) {
+    const char *w = t.w;
+    for (size_t j = 0; j < t.pairs; j++, w += pair_bytes(type), x += 2 * rows, t.next += t.next_step) {
         float32x4_t values[2][2];  // up to 8 numbers may be read past the last column's: left.h
         CK_PREFETCH
 #pragma clang loop unroll(full)
@@ -152,10 +171,12 @@ CK_INLINE void tile_neon(ck_tile t, int rows, int panels) {
             if (i / 2 * 4 < rows) values[i % 2][i / 2] = vld1q_f32(x + i % 2 * rows + i / 2 * 4);
 #pragma clang loop unroll(full)
         for (int v = 0; v < vectors; v++) {
-            uint32x4_t pairs = vreinterpretq_u32_u16(vld1q_u16(w + (size_t)(v / 4) * t.stride + v % 4 * 8));
+            const char *at = w + (size_t)(v / 4) * t.stride + v % 4 * 16;
+            uint32x4_t pairs = vreinterpretq_u32_u8(vld1q_u8((const uint8_t *)at));
 #pragma clang loop unroll(full)
             for (int odd = 0; odd < 2; odd++) {
-                float32x4_t weight = vreinterpretq_f32_u32(odd ? vandq_u32(pairs, vdupq_n_u32(0xFFFF0000)) : vshlq_n_u32(pairs, 16));
+                if (type == CK_F32 && odd) pairs = vreinterpretq_u32_u8(vld1q_u8((const uint8_t *)at + LINE));
+                float32x4_t weight = vreinterpretq_f32_u32(type == CK_F32 ? pairs : odd ? vandq_u32(pairs, vdupq_n_u32(0xFFFF0000)) : vshlq_n_u32(pairs, 16));
 #pragma clang loop unroll(full)
                 for (int r = 0; r < rows; r++) sum[r][v] = vfmaq_f32(sum[r][v], weight, vdupq_n_f32(values[odd][r / 4][r % 4]));
             }
@@ -164,6 +185,8 @@ CK_INLINE void tile_neon(ck_tile t, int rows, int panels) {
     }
     CK_TILE_STORE(4, vst1q_f32)
 }
+CK_INLINE void tile_neon(ck_tile t, int rows, int panels) { multiply_neon(t, rows, panels, CK_BF16); }
+CK_INLINE void tile_neon_f32(ck_tile t, int rows, int panels) { multiply_neon(t, rows, panels, CK_F32); }
 
 #endif
 
@@ -178,15 +201,21 @@ CK_INLINE void tile_neon(ck_tile t, int rows, int panels) {
     CK_SHAPE(isa, target, 5, e)                                                                                                       \
     CK_SHAPE(isa, target, 6, f)
 
-CK_SHAPES(scalar, , 1, 1, 1, 1, 1, 1)
 #define CK_TO_SIX(isa, a, b, c, d, e, f) 0, isa##_1x##a, isa##_2x##b, isa##_3x##c, isa##_4x##d, isa##_5x##e, isa##_6x##f
 #define CK_NARROW(isa) CK_TO_SIX(isa, 1, 1, 1, 1, 1, 1)
 
+CK_SHAPES(scalar, , 1, 1, 1, 1, 1, 1)
+CK_SHAPES(scalar_f32, , 1, 1, 1, 1, 1, 1)
+#define CK_TILES_SCALAR(isa) {{CK_NARROW(isa)}, {CK_NARROW(isa)}, {0, 1, 1, 1, 1, 1, 1}, {0, 8, 8, 8, 8, 8, 8}, 6, 0}
+
 #if defined(__x86_64__)
-CK_SHAPES(avx2, CK_TARGET_AVX2, 4, 2, 2, 1, 1, 1)
-CK_SHAPE(avx2, CK_TARGET_AVX2, 1, 1)
-CK_SHAPE(avx2, CK_TARGET_AVX2, 2, 1)
-CK_SHAPE(avx2, CK_TARGET_AVX2, 3, 1)
+#define CK_SHAPES_AVX2(isa)                          \
+    CK_SHAPES(isa, CK_TARGET_AVX2, 4, 2, 2, 1, 1, 1) \
+    CK_SHAPE(isa, CK_TARGET_AVX2, 1, 1)              \
+    CK_SHAPE(isa, CK_TARGET_AVX2, 2, 1)              \
+    CK_SHAPE(isa, CK_TARGET_AVX2, 3, 1)
+CK_SHAPES_AVX2(avx2)
+CK_SHAPES_AVX2(avx2_f32)
 #define CK_SHAPES_TO_8(isa, target)          \
     CK_SHAPES(isa, target, 4, 4, 4, 4, 4, 4) \
     CK_SHAPE(isa, target, 7, 2)              \
@@ -201,37 +230,57 @@ CK_SHAPE(avx2, CK_TARGET_AVX2, 3, 1)
     CK_SHAPE(isa, target, 12, panels)        \
     CK_SHAPE(isa, target, 13, panels)        \
     CK_SHAPE(isa, target, 14, panels)
-CK_SHAPES_TO_8(avx512, CK_TARGET_AVX512)
-CK_SHAPES_TO_14(avx512, CK_TARGET_AVX512, 2)
-CK_SHAPES_TO_14(avx512, CK_TARGET_AVX512, 1)
+#define CK_SHAPES_AVX512(isa)                \
+    CK_SHAPES_TO_8(isa, CK_TARGET_AVX512)    \
+    CK_SHAPES_TO_14(isa, CK_TARGET_AVX512, 2) \
+    CK_SHAPES_TO_14(isa, CK_TARGET_AVX512, 1)
+CK_SHAPES_AVX512(avx512)
+CK_SHAPES_AVX512(avx512_f32)
 CK_SHAPES_TO_8(avx512bf16, CK_TARGET_AVX512BF16)
 #define CK_WIDE_TO_8(isa) CK_TO_SIX(isa, 4, 4, 4, 4, 4, 4), isa##_7x2, isa##_8x2
 #define CK_NARROW_TO_8(isa) CK_NARROW(isa), isa##_7x1, isa##_8x1
-#define CK_TILES_AVX512                                                                                                        \
-    {{CK_WIDE_TO_8(avx512), avx512_9x2, avx512_10x2, avx512_11x2, avx512_12x2, avx512_13x2, avx512_14x2},                     \
-     {CK_NARROW_TO_8(avx512), avx512_9x1, avx512_10x1, avx512_11x1, avx512_12x1, avx512_13x1, avx512_14x1},                   \
+#define CK_TILES_AVX512(isa)                                                                                   \
+    {{CK_WIDE_TO_8(isa), isa##_9x2, isa##_10x2, isa##_11x2, isa##_12x2, isa##_13x2, isa##_14x2},              \
+     {CK_NARROW_TO_8(isa), isa##_9x1, isa##_10x1, isa##_11x1, isa##_12x1, isa##_13x1, isa##_14x1},            \
      {0, 4, 4, 4, 4, 4, 4, 2, 2, 2, 2, 2, 2, 2, 2}, {0, 4, 4, 4, 4, 4, 4, 8, 8, 8, 8, 8, 8, 8, 8}, 14, 0}
 #elif defined(__aarch64__)
-CK_SHAPES(neon, , 2, 2, 2, 1, 1, 1)
-CK_SHAPE(neon, , 1, 1)
-CK_SHAPE(neon, , 2, 1)
-CK_SHAPE(neon, , 3, 1)
+#define CK_SHAPES_NEON(isa)            \
+    CK_SHAPES(isa, , 2, 2, 2, 1, 1, 1) \
+    CK_SHAPE(isa, , 1, 1)              \
+    CK_SHAPE(isa, , 2, 1)              \
+    CK_SHAPE(isa, , 3, 1)
+CK_SHAPES_NEON(neon)
+CK_SHAPES_NEON(neon_f32)
+#define CK_TILES_NEON(isa) {{CK_TO_SIX(isa, 2, 2, 2, 1, 1, 1)}, {CK_NARROW(isa)}, {0, 2, 2, 2, 1, 1, 1}, {0, 8, 8, 8, 8, 8, 8}, 6, 0}
 #endif
 
-// AVX2: six rows need more than its sixteen registers, 65 GFLOP/s on a core where five reach 94.
+// AVX2: six rows of raw pairs need more than its sixteen registers, 65 GFLOP/s on a core where five reach 94.
 static const ck_tiles by_isa[] = {
-    {{CK_NARROW(scalar)}, {CK_NARROW(scalar)}, {0, 1, 1, 1, 1, 1, 1}, {0, 8, 8, 8, 8, 8, 8}, 6, 0},
+    CK_TILES_SCALAR(scalar),
 #if defined(__x86_64__)
     {{0, avx2_1x4, avx2_2x2, avx2_3x2, avx2_4x1, avx2_5x1}, {CK_NARROW(avx2)}, {0, 4, 2, 2, 1, 1}, {0, 0, 2, 2, 2, 2}, 5, 0},
-    CK_TILES_AVX512,
-    CK_TILES_AVX512,
+    CK_TILES_AVX512(avx512),
+    CK_TILES_AVX512(avx512),
     {{CK_WIDE_TO_8(avx512bf16)}, {CK_NARROW_TO_8(avx512bf16)}, {0, 4, 4, 4, 4, 4, 4, 2, 2}, {0, 4, 4, 4, 4, 4, 4, 8, 8}, 8, 1},
 #elif defined(__aarch64__)
-    {{CK_TO_SIX(neon, 2, 2, 2, 1, 1, 1)}, {CK_NARROW(neon)}, {0, 2, 2, 2, 1, 1, 1}, {0, 8, 8, 8, 8, 8, 8}, 6, 0},
+    CK_TILES_NEON(neon),
+#endif
+};
+
+static const ck_tiles by_isa_f32[] = {
+    CK_TILES_SCALAR(scalar_f32),
+#if defined(__x86_64__)
+    {{CK_TO_SIX(avx2_f32, 4, 2, 2, 1, 1, 1)}, {CK_NARROW(avx2_f32)}, {0, 4, 2, 2, 1, 1, 1}, {0}, 6, 0},
+    CK_TILES_AVX512(avx512_f32),
+    CK_TILES_AVX512(avx512_f32),
+    CK_TILES_AVX512(avx512_f32),
+#elif defined(__aarch64__)
+    CK_TILES_NEON(neon_f32),
 #endif
 };
 
 const ck_tiles *ck_matmul_tiles(void) { return &by_isa[ck_isa()]; }
+const ck_tiles *ck_matmul_tiles_f32(void) { return &by_isa_f32[ck_isa()]; }
 
 const float ck_zeros[CK_MOST_PANELS * CK_PANEL];
 
@@ -248,7 +297,7 @@ static void ragged(ck_tile_kernel narrow, ck_tile t, size_t rows, size_t columns
 
 // Every tile of the strip times `panels` panels that hold `columns` columns (a ragged one comes alone). t->y and t->init point at the strip's first row.
 void ck_strip_multiply(const ck_tiles *set, const ck_strip *rows, ck_tile *t, size_t panels, size_t columns) {
-    size_t bytes = panels * t->stride * sizeof(uint16_t), element = set->multiplies_bf16 ? 4 : 8;
+    size_t bytes = panels * t->stride, element = set->multiplies_bf16 ? 4 : 8;
     t->x = rows->x;
     for (size_t i = 0; i < rows->tiles; i++) {
         size_t count = ck_strip_tile_rows(rows, i);
@@ -266,7 +315,8 @@ void ck_strip_multiply(const ck_tiles *set, const ck_strip *rows, ck_tile *t, si
             set->wide[count](t);
         } else {
             ck_tile one = *t;
-            for (size_t p = 0; p < panels; p++, one.y += CK_PANEL, one.w += t->stride, one.init += t->init == ck_zeros ? 0 : CK_PANEL) set->narrow[count](&one);
+            for (size_t p = 0; p < panels; p++, one.y += CK_PANEL, one.w = (const char *)one.w + t->stride, one.init += t->init == ck_zeros ? 0 : CK_PANEL)
+                set->narrow[count](&one);
         }
         t->y += count * t->ldy, t->init += count * t->ldi, t->x = (const char *)t->x + count * t->pairs * element;
     }

@@ -10,15 +10,14 @@
 
 enum { CK_MOST_PANELS = 8 };  // panels a tile, at most
 
-// A tile: y[rows][panels * 16] from x, laid out by left.h, and `panels` panels that lie `stride` elements apart, starting from init (row stride
-// ldi, 0 for one row that serves all).
+// A tile: y[rows][panels * 16] from x, laid out by left.h, and `panels` panels that lie `stride` bytes apart, starting from init (row stride
+// ldi, 0 for one row that serves all). Panels are BF16 as ck_matmul.h describes them, or FP32, [column][16] with an even number of columns.
 typedef struct {
     float *y;
     size_t ldy;
     const float *init;
     size_t ldi;
-    const void *x;
-    const uint16_t *w;
+    const void *x, *w;
     size_t stride, pairs;
     const char *next;  // what to prefetch, `next_step` bytes a pair of columns
     size_t next_step;
@@ -37,8 +36,9 @@ typedef struct {
     int multiplies_bf16;
 } ck_tiles;
 
-// Those of ck_isa().
+// Those of ck_isa() for panels of BF16, and of FP32.
 const ck_tiles *ck_matmul_tiles(void);
+const ck_tiles *ck_matmul_tiles_f32(void);
 
 // What a product starts from: one row that serves all.
 extern const float ck_zeros[CK_MOST_PANELS * CK_PANEL];

@@ -1,10 +1,10 @@
 import CKernels
 
-/// What the forward pass multiplies.
+/// What the forward pass multiplies. Log-probabilities do not depend on the batch in any of them.
 public enum ComputeType: String, Sendable, CaseIterable {
-    /// Weights and products in FP32, through OpenBLAS: the reference.
+    /// Weights and products in FP32: the reference. Gradients go through OpenBLAS.
     case float32
-    /// BF16 weights and matrix inputs; FP32 sums, residual stream, norms and softmax. Log-probabilities do not depend on the batch.
+    /// BF16 weights and matrix inputs; FP32 sums, residual stream, norms and softmax.
     case bfloat16
     /// As bfloat16, with matrices of 8-bit weights in blocks of 32, and their inputs rounded to 8 bits too. For generation and scoring.
     case int8

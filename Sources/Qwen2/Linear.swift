@@ -38,13 +38,8 @@ struct Linear {
             let outputs = outputs.compactMap { kernelOutput($0, $0.weight.quantized?.buffer) }
             ck_matmul_quantized(outputs, outputs.count, type, x, CK_BF16, rows, weight.rowLength)
         case .plain:
-            for (weight, bias, y) in outputs {
-                guard let values = weight.values else { continue }
-                let (n, k) = (weight.rowCount, weight.rowLength)
-                if let bias = bias?.values { for row in 0..<rows { (y + row * n).update(from: bias.floats, count: n) } }
-                sgemm(
-                    false, true, rows, n, k, x.assumingMemoryBound(to: Float.self), k, values.floats, k, accumulate: bias != nil || accumulate, y, n)
-            }
+            let outputs = outputs.compactMap { kernelOutput($0, $0.weight.values) }
+            ck_matmul_f32(outputs, outputs.count, x.assumingMemoryBound(to: Float.self), rows, weight.rowLength, accumulate ? 1 : 0)
         }
     }
 

@@ -36,6 +36,13 @@ func multiply(
     with(&y, ldy, packed, n, bias) { ck_matmul($0, 1, x, m, k, accumulate ? 1 : 0) }
 }
 
+/// ck_matmul_f32 of one matrix.
+func multiplyF32(
+    _ y: inout [Float], _ ldy: Int, _ x: [Float], _ m: Int, _ k: Int, _ w: [Float], _ n: Int, bias: [Float]? = nil, accumulate: Bool = false
+) {
+    with(&y, ldy, w, n, bias) { ck_matmul_f32($0, 1, x, m, k, accumulate ? 1 : 0) }
+}
+
 /// ck_matmul_quantized of one matrix; x is FP32 or BF16.
 func multiply<Element: BitwiseCopyable>(
     _ y: inout [Float], _ ldy: Int, _ x: [Element], _ m: Int, _ k: Int, _ packed: [UInt8], _ type: ck_quantized_type, _ n: Int, bias: [Float]? = nil

@@ -4,10 +4,10 @@ import Testing
 
 @testable import Qwen2
 
-/// In bfloat16 the log-probability of a token given its context is the same bits however it was computed.
+/// The log-probability of a token given its context is the same bits however it was computed.
 @Suite(.serialized) struct BatchInvarianceTests {
-    /// Every instruction set of this CPU: 0 scalar, 1 AVX2, 2 AVX-512, 3 AVX-512 with BF16.
-    static let instructionSets = (UInt32(0)...3).map(ck_isa_level.init(rawValue:)).filter { ck_set_isa($0) == 1 }
+    /// Every instruction set of this CPU: 0 scalar, 1 AVX2, 2 AVX-512, 3 with VNNI, 4 with BF16.
+    static let instructionSets = (UInt32(0)...4).map(ck_isa_level.init(rawValue:)).filter { ck_set_isa($0) == 1 }
 
     private func sampled(_ model: Qwen2Model, prompts: [[Int32]], count: Int, length: Int) -> [[Completion]] {
         var parameters = SamplingParameters()
@@ -18,11 +18,14 @@ import Testing
 
     private func bits(_ logprobs: [Float]) -> [UInt32] { logprobs.map(\.bitPattern) }
 
-    @Test(arguments: instructionSets, ["tiny-tied", "tiny-qwen3", "tiny-llama-biased"])
-    func everyPathGivesTheSameBits(_ isa: ck_isa_level, _ name: String) throws {
-        #expect(ck_set_isa(isa) == 1)
+    /// All of them, each with both types that can be trained.
+    static let setsAndTypes = instructionSets.flatMap { [($0, ComputeType.bfloat16), ($0, .float32)] }
+
+    @Test(arguments: setsAndTypes, ["tiny-tied", "tiny-qwen3", "tiny-llama-biased"])
+    func everyPathGivesTheSameBits(_ kernels: (isa: ck_isa_level, type: ComputeType), _ name: String) throws {
+        #expect(ck_set_isa(kernels.isa) == 1)
         let golden = try Golden(name)
-        let model = try Qwen2Model(golden.checkpoint, computeType: .bfloat16, trainable: true)
+        let model = try Qwen2Model(golden.checkpoint, computeType: kernels.type, trainable: true)
         let prompts = try golden.sequences.map { $0 + $0 + $0 }
         // Decoded in one batch of 33 completions behind three shared prompts.
         Qwen2Model.useThreads(2)
@@ -101,12 +104,11 @@ import Testing
         return model.parameters.map { bits(Array($0.gradient ?? .init(start: nil, count: 0))) }
     }
 
-    @Test(arguments: instructionSets, ["tiny-tied", "tiny-qwen3"]) func whatSamplingKeptTrainsLikeAForwardPass(_ isa: ck_isa_level, _ name: String)
-        throws
-    {
-        #expect(ck_set_isa(isa) == 1)
+    @Test(arguments: setsAndTypes, ["tiny-tied", "tiny-qwen3"])
+    func whatSamplingKeptTrainsLikeAForwardPass(_ kernels: (isa: ck_isa_level, type: ComputeType), _ name: String) throws {
+        #expect(ck_set_isa(kernels.isa) == 1)
         let golden = try Golden(name)
-        let model = try Qwen2Model(golden.checkpoint, computeType: .bfloat16, trainable: true)
+        let model = try Qwen2Model(golden.checkpoint, computeType: kernels.type, trainable: true)
         let (groups, tape) = try rollout(model, golden, capacity: 1000)
         #expect(Set(groups.flatMap(\.completions).map(\.count)).count > 2)
         let members = [(request: 0, completions: [0, 1, 2]), (request: 1, completions: [0, 1, 2])]
@@ -129,10 +131,10 @@ import Testing
         #expect(gradients(model, few, fewDerivatives) == gradients(model, fewMade, fewDerivatives))
     }
 
-    @Test(arguments: instructionSets) func keptLogitsAreThoseMadeAgain(_ isa: ck_isa_level) throws {
+    @Test(arguments: setsAndTypes) func keptLogitsAreThoseMadeAgain(_ isa: ck_isa_level, _ type: ComputeType) throws {
         #expect(ck_set_isa(isa) == 1)
         let golden = try Golden("tiny-tied")
-        let model = try Qwen2Model(golden.checkpoint, computeType: .bfloat16, trainable: true)
+        let model = try Qwen2Model(golden.checkpoint, computeType: type, trainable: true)
         let (groups, tape) = try rollout(model, golden, capacity: 1000, logitTokens: 200)
         let members = [(request: 0, completions: [0, 1, 2]), (request: 1, completions: [0, 1, 2])]
         let kept = try #require(tape.pass(groups, members: members))
@@ -194,6 +196,24 @@ import Testing
         #expect(gradients(model, pass, derivatives) == expected)
         // Where none has one, there is no gradient.
         #expect(gradients(model, pass, derivatives.map { _ in 0 }).allSatisfy { $0.allSatisfy { $0 == 0 } })
+    }
+
+    @Test func aTrainedHeadsChunksAddUp() throws {
+        let golden = try Golden("tiny-untied")
+        let model = try Qwen2Model(golden.checkpoint, computeType: .bfloat16, trainable: true)
+        let prompt = try golden.sequences[0], length = Qwen2Model.headRows(isTrained: true) / 4
+        let completions = (0..<5).map { member in (0..<length).map { prompt[($0 * (member + 3) + member) % prompt.count] } }
+        let pass = model.forward([TokenGroup(prompt: prompt, completions: completions)])
+        let derivatives = pass.statistics.logprobs.indices.map { Float($0 % 7) - 2.5 }
+        func head(_ parts: [Range<Int>]) throws -> [UInt32] {
+            model.zeroGradients()
+            for part in parts { model.backward(pass, dLogprobs: derivatives.enumerated().map { part.contains($0) ? $1 : 0 }) }
+            return bits(Array(try #require(model.parameters.first { $0.name == "lm_head.weight" }?.gradient)))
+        }
+        // Four completions are a whole chunk: each part alone has one, the whole has two.
+        let whole = try head([0..<5 * length]), first = try head([0..<4 * length])
+        #expect(whole == (try head([0..<4 * length, 4 * length..<5 * length])))
+        #expect(whole != first)
     }
 
     @Test(arguments: ["tiny-untied", "tiny-qwen3-biased", "tiny-llama3"]) func bfloat16IsNearFloat32(_ name: String) throws {

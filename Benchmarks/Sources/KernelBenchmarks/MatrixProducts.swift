@@ -17,6 +17,20 @@ func forwardProducts() -> [Kernel] {
     }
 }
 
+/// The same in FP32.
+func floatProducts() -> [Kernel] {
+    layers.flatMap { outputs, inputs in
+        let weights = floats(outputs * inputs)
+        return (outputs > 100_000 ? [1, 8] : [1, 8, 512]).map { rows in
+            let x = floats(rows * inputs), y = floats(rows * outputs)
+            return Kernel(
+                name: "matmul_f32", shape: "\(rows) x \(inputs) x \(outputs)", operations: 2 * Double(rows * inputs * outputs),
+                bytes: Double(4 * (outputs * inputs + rows * inputs + rows * outputs))
+            ) { ck_matmul_f32([ck_output(y: y, ldy: outputs, packed: weights, n: outputs, bias: nil)], 1, x, rows, inputs, 0) }
+        }
+    }
+}
+
 /// Both products of the backward pass, of 552 rows: a prompt of 40 and 8 completions of 64.
 func backwardProducts() -> [Kernel] {
     let rows = 552

@@ -20,7 +20,7 @@ print(
 print(
     column("kernel", 24) + column("shape", 30) + column("ms", -10) + column("GFLOP/s", -10) + column("of peak", -9) + column("GB/s", -9)
         + column("of limit", -10))
-for family in [forwardProducts, backwardProducts, quantizedProducts, attention, rowOperations] {
+for family in [forwardProducts, floatProducts, backwardProducts, quantizedProducts, attention, rowOperations] {
     for kernel in family() where words.isEmpty || words.contains(where: { kernel.name.contains($0) || kernel.shape.contains($0) }) {
         let seconds = kernel.seconds()
         print(

@@ -31,6 +31,9 @@ void ck_unpack_row(uint16_t *_Nonnull out, const uint16_t *_Nonnull packed, size
 // without biases).
 void ck_matmul(const ck_output *_Nonnull outputs, size_t count, const uint16_t *_Nonnull x, size_t m, size_t k, int accumulate);
 
+// The same in FP32: x[m][k] and the outputs' matrices are row-major FP32, `packed` is a plain [n][k].
+void ck_matmul_f32(const ck_output *_Nonnull outputs, size_t count, const float *_Nonnull x, size_t m, size_t k, int accumulate);
+
 // dx[m][k] = dy[m][n] (rounded to BF16) times the packed n x k matrix, not transposed. With `accumulate`, plus what dx holds.
 void ck_matmul_nn(
     float *_Nonnull dx, const float *_Nonnull dy, size_t m, const uint16_t *_Nonnull packed, size_t n, size_t k, int accumulate);

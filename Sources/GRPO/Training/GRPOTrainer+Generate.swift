@@ -78,9 +78,9 @@ extension GRPOTrainer {
         }
     }
 
-    /// In bfloat16 sampling is the training forward, unless that drops out; it is kept if memory allows, at most for what the batch could need.
+    /// Sampling is the training forward, unless that drops out; it is kept if memory allows, at most for what the batch could need.
     private func rolloutTape(_ prompts: [[Int32]]) -> RolloutTape? {
-        guard configuration.dtype == .bfloat16, !dropsOut else { return nil }
+        guard !dropsOut else { return nil }
         let wanted = prompts.reduce(0) { $0 + $1.count } + prompts.count * plan.generations * configuration.maxCompletionLength
         let capacity = min(wanted, memory.tapeTokens)
         guard capacity > 0 else { return nil }
@@ -155,9 +155,9 @@ extension GRPOTrainer {
         return !isEnded && !(rollout.finishReason == FinishReason.stop.rawValue && (constraint != nil || !stopStrings.isEmpty))
     }
 
-    /// The sampler's log-probabilities where they are the trainer's, bit for bit; otherwise a forward pass, as TRL makes it.
+    /// The sampler's log-probabilities, which are the trainer's, bit for bit; a forward pass for rollouts that come without them.
     private func oldLogps(of rollouts: [Rollout]) -> [[Float]] {
-        if configuration.dtype == .bfloat16 || isReplay, rollouts.allSatisfy({ $0.logprobs != nil }) { return rollouts.compactMap(\.logprobs) }
+        if rollouts.allSatisfy({ $0.logprobs != nil }) { return rollouts.compactMap(\.logprobs) }
         return logps(of: rollouts, under: policy.model, groupSize: plan.generations)
     }
 
@@ -173,10 +173,6 @@ extension GRPOTrainer {
             }
         }
         return result
-    }
-
-    private var isReplay: Bool {
-        if case .replay = source.kind { true } else { false }
     }
 }
 

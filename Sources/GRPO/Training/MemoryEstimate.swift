@@ -45,8 +45,7 @@ public struct MemoryEstimate: Sendable {
         _ configuration: GRPOConfiguration, _ plan: BatchPlan, shape: Qwen2Configuration, adapterParameters: Int?, promptTokens: Int, physical: Int
     ) {
         let parameters = shape.parameterCount
-        let isHalf = configuration.dtype == .bfloat16
-        let width = isHalf ? 2 : 4
+        let width = configuration.dtype == .bfloat16 ? 2 : 4
         let moments =
             switch configuration.optimizer {
             case .adamW: 8
@@ -72,7 +71,7 @@ public struct MemoryEstimate: Sendable {
         activations = kept + scratch
         let completions = plan.generationBatchSize * plan.maxCompletionLength
         let logits = completions * shape.vocabularySize * 4
-        logitTokens = isHalf && !recomputes && kept + logits <= left ? completions : 0
+        logitTokens = !recomputes && kept + logits <= left ? completions : 0
         head = chunk + (logitTokens > 0 ? logits : 0)
     }
 }

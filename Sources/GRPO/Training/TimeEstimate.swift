@@ -35,7 +35,7 @@ public struct TimeEstimate: Sendable {
         let groups = max(1, plan.microBatchSize / plan.generations)
         let tokens = plan.accumulation * (groups * promptTokens + plan.microBatchSize * plan.maxCompletionLength)
         let drops = (model.adapter?.settings.dropout ?? 0) > 0
-        let forwards = model.computeType == .bfloat16 && !plan.needsOldLogps && !drops ? 0.0 : 1.0
+        let forwards = !plan.needsOldLogps && !drops ? 0.0 : 1.0
         training = Double(tokens) * token * (forwards + (model.adapter == nil ? 2 : 1))
         total = Double(plan.totalGenerations) * generation + Double(plan.totalSteps) * training
     }
