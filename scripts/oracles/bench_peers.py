@@ -230,13 +230,15 @@ def main():
             print(run(arguments.gguf if kind == "llama" else arguments.model, words[0], words[1], int(words[2])))
         return
 
-    print(f"{'':44}{'grpo-cli':>10}  {'peer':18}{'seconds':>10}{'times faster':>14}{'spread':>16}{'best, best':>12}")
     turns = {}  # measures by what our turn is asked for
     for name, (options, row, peers) in MEASURES.items():
         peers = [peer for peer in peers if not arguments.peers or any(part in peer[0] for part in arguments.peers)]
         peers = [peer for peer in peers if arguments.vllm or peer[1] != "vllm"]
         if peers and (not arguments.only or any(part in name for part in arguments.only)):
             turns.setdefault(tuple(options or ()), []).append((name, (options, row, peers)))
+    if not turns:
+        sys.exit("nothing to compare: --only takes parts of these names: " + "; ".join(MEASURES))
+    print(f"{'':44}{'grpo-cli':>10}  {'peer':18}{'seconds':>10}{'times faster':>14}{'spread':>16}{'best, best':>12}")
     for measures in turns.values():
         compare(arguments, measures[0][1][0], measures)
 
