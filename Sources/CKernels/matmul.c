@@ -44,16 +44,12 @@ static size_t units_of(const ck_output *o, size_t width) { return (o->n + width 
 // Columns [column, end) of one output, from `count` columns of x and W, k and what follows.
 static void multiply_columns(
     const product *a, const ck_output *o, const ck_strip *rows, size_t column, size_t end, size_t k, size_t count) {
-    size_t at_once = ck_strip_panels(a->x.set, rows), stride = a->stride * sizeof(uint16_t), step;
-    float *y = o->y + (a->row + rows->row) * o->ldy;
-    for (size_t c = column; c < end; c += step * PANEL) {
-        size_t left = end - c;
-        step = at_once * PANEL <= left ? at_once : 1;
-        const char *w = (const char *)o->packed + c / PANEL * stride + k * PANEL * sizeof(uint16_t);
-        ck_tile t = {.y = y + c, .ldy = o->ldy, .init = y + c, .ldi = o->ldy, .w = w, .stride = stride, .pairs = (count + 1) / 2, .stream = a->stream};
-        if (k == 0 && !a->accumulate) t.init = o->bias ? o->bias + c : ck_zeros, t.ldi = 0;
-        ck_strip_multiply(a->x.set, rows, &t, step, least(left, step * PANEL));
-    }
+    size_t stride = a->stride * sizeof(uint16_t);
+    const char *w = (const char *)o->packed + column / PANEL * stride + k * PANEL * sizeof(uint16_t);
+    float *y = o->y + (a->row + rows->row) * o->ldy + column;
+    ck_tile t = {.y = y, .ldy = o->ldy, .init = y, .ldi = o->ldy, .w = w, .stride = stride, .pairs = (count + 1) / 2, .stream = a->stream};
+    if (k == 0 && !a->accumulate) t.init = o->bias ? o->bias + column : ck_zeros, t.ldi = 0;
+    if (column < end) ck_strip_multiply(a->x.set, rows, t, end - column);
 }
 
 // Units [first, end) of one chunk.

@@ -11,7 +11,7 @@ enum {
     UNIT_PANELS = 4,  // panels that a task turns, and multiplies by all rows of x
     BLOCK_K = 896,    // columns at a time: the panels take 229 KB of the second-level cache
     CHUNK_ROWS = 70,  // rows of x that are laid out together
-    MOST_ROWS = 560   // rows of x at a time: a block of them takes 1 MB, of the second-level cache where it has so much
+    MOST_ROWS = 560   // rows of x at a time: a block of them takes 2 MB, of the second-level cache where it has so much
 };
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
@@ -48,21 +48,18 @@ static void multiply_unit(const product *a, const ck_output *o, size_t column, s
     const ck_strips *x = &a->x;
     size_t stride = BLOCK_K * PANEL * sizeof(float), k = 0;
     char *panels = ck_scratch(UNIT_PANELS * stride);
+    const float *w = (const float *)o->packed + column * x->k;
     do {  // also when k is 0: an empty sum
         size_t count = least(BLOCK_K, x->k - k);
-        for (size_t c = column; c < end; c += PANEL)
-            CK_CALL(turn_panel)((float *)(void *)(panels + (c - column) / PANEL * stride), (const float *)o->packed + c * x->k + k, least(PANEL, end - c), x->k, count);
+        for (size_t c = 0; c < end - column; c += PANEL)
+            CK_CALL(turn_panel)((float *)(void *)(panels + c / PANEL * stride), w + c * x->k + k, least(PANEL, end - column - c), x->k, count);
         for (size_t chunk = 0; chunk < x->chunks; chunk++) {
             ck_strip rows = ck_strips_chunk(x, chunk);
             if (x->k > 0) rows.x = ck_strips_at(x, chunk, k);
-            size_t at_once = ck_strip_panels(x->set, &rows), step;
-            float *y = o->y + (a->row + rows.row) * o->ldy;
-            for (size_t c = column; c < end; c += step * PANEL) {
-                step = at_once * PANEL <= end - c ? at_once : 1;
-                ck_tile t = {.y = y + c, .ldy = o->ldy, .init = y + c, .ldi = o->ldy, .w = panels + (c - column) / PANEL * stride, .stride = stride, .pairs = (count + 1) / 2};
-                if (k == 0 && !a->accumulate) t.init = o->bias ? o->bias + c : ck_zeros, t.ldi = 0;
-                ck_strip_multiply(x->set, &rows, &t, step, least(end - c, step * PANEL));
-            }
+            float *y = o->y + (a->row + rows.row) * o->ldy + column;
+            ck_tile t = {.y = y, .ldy = o->ldy, .init = y, .ldi = o->ldy, .w = panels, .stride = stride, .pairs = (count + 1) / 2};
+            if (k == 0 && !a->accumulate) t.init = o->bias ? o->bias + column : ck_zeros, t.ldi = 0;
+            ck_strip_multiply(x->set, &rows, t, end - column);
         }
     } while ((k += BLOCK_K) < x->k);
 }

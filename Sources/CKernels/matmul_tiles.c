@@ -295,30 +295,40 @@ static void ragged(ck_tile_kernel narrow, ck_tile t, size_t rows, size_t columns
     for (size_t r = 0; r < rows; r++) memcpy(y + r * ldy, whole + r * CK_PANEL, columns * sizeof(float));
 }
 
-// Every tile of the strip times `panels` panels that hold `columns` columns (a ragged one comes alone). t->y and t->init point at the strip's first row.
-void ck_strip_multiply(const ck_tiles *set, const ck_strip *rows, ck_tile *t, size_t panels, size_t columns) {
-    size_t bytes = panels * t->stride, element = set->multiplies_bf16 ? 4 : 8;
-    t->x = rows->x;
+// Every tile of the strip times `panels` panels that hold `columns` columns (a ragged one comes alone).
+static void multiply_panels(const ck_tiles *set, const ck_strip *rows, ck_tile t, size_t panels, size_t columns) {
+    size_t bytes = panels * t.stride, element = set->multiplies_bf16 ? 4 : 8;
+    t.x = rows->x;
     for (size_t i = 0; i < rows->tiles; i++) {
         size_t count = ck_strip_tile_rows(rows, i);
         // The panels that follow in memory: half under each of the first two tiles, the second one reads nothing else from there. A tile alone asks
         // for what it, or the next one, will read.
-        const char *w = (const char *)t->w;
-        t->next = w, t->next_step = 0;
+        const char *w = t.w;
+        t.next = w, t.next_step = 0;
         if (rows->tiles == 1 && set->ahead[count] > 0)
-            t->next += (set->ahead[count] << 10) / panels, t->next_step = LINE;
+            t.next += (set->ahead[count] << 10) / panels, t.next_step = LINE;
         else if (rows->tiles > 1 && i < 2)
-            t->next += bytes + t->pairs * LINE / 2 * i, t->next_step = LINE / 2;
+            t.next += bytes + t.pairs * LINE / 2 * i, t.next_step = LINE / 2;
         if (columns < panels * CK_PANEL) {
-            ragged(set->narrow[count], *t, count, columns);
+            ragged(set->narrow[count], t, count, columns);
         } else if (panels == set->panels[count]) {
-            set->wide[count](t);
+            set->wide[count](&t);
         } else {
-            ck_tile one = *t;
-            for (size_t p = 0; p < panels; p++, one.y += CK_PANEL, one.w = (const char *)one.w + t->stride, one.init += t->init == ck_zeros ? 0 : CK_PANEL)
+            ck_tile one = t;
+            for (size_t p = 0; p < panels; p++, one.y += CK_PANEL, one.w = (const char *)one.w + t.stride, one.init += t.init == ck_zeros ? 0 : CK_PANEL)
                 set->narrow[count](&one);
         }
-        t->y += count * t->ldy, t->init += count * t->ldi, t->x = (const char *)t->x + count * t->pairs * element;
+        t.y += count * t.ldy, t.init += count * t.ldi, t.x = (const char *)t.x + count * t.pairs * element;
+    }
+}
+
+void ck_strip_multiply(const ck_tiles *set, const ck_strip *rows, ck_tile t, size_t columns) {
+    size_t at_once = ck_strip_panels(set, rows), first = t.init != ck_zeros;
+    for (size_t step; columns > 0; columns -= columns < step ? columns : step) {
+        size_t panels = at_once * CK_PANEL <= columns ? at_once : 1;
+        step = panels * CK_PANEL;
+        multiply_panels(set, rows, t, panels, columns < step ? columns : step);
+        t.y += step, t.init += first * step, t.w = (const char *)t.w + panels * t.stride;
     }
 }
 

@@ -54,8 +54,8 @@ static inline size_t ck_strip_tile_rows(const ck_strip *s, size_t tile) { return
 // How many panels the strip takes at once.
 static inline size_t ck_strip_panels(const ck_tiles *set, const ck_strip *s) { return set->panels[(s->rows + s->tiles - 1) / s->tiles]; }
 
-// Every tile of the strip times `panels` panels that hold `columns` columns (a ragged one comes alone). t->y and t->init point at the strip's first row.
-void ck_strip_multiply(const ck_tiles *set, const ck_strip *strip, ck_tile *t, size_t panels, size_t columns);
+// The strip times the panels from t.w on that hold `columns` columns, as many at once as suit it. t.y and t.init point at the strip's first row.
+void ck_strip_multiply(const ck_tiles *set, const ck_strip *strip, ck_tile t, size_t columns);
 
 // Orders what this thread streamed before whatever it stores next, such as the news that its task is done.
 void ck_stream_end(void);
