@@ -165,7 +165,7 @@ CK_INLINE void multiply_neon(ck_tile t, int rows, int panels, ck_type type) {
     const char *w = t.w;
     for (size_t j = 0; j < t.pairs; j++, w += pair_bytes(type), x += 2 * rows, t.next += t.next_step) {
         float32x4_t values[2][2];  // up to 8 numbers may be read past the last column's: left.h
-        CK_PREFETCH
+        if (type == CK_BF16) CK_PREFETCH
 #pragma clang loop unroll(full)
         for (int i = 0; i < 4; i++)
             if (i / 2 * 4 < rows) values[i % 2][i / 2] = vld1q_f32(x + i % 2 * rows + i / 2 * 4);
