@@ -13,7 +13,7 @@ static const char *const names[] = {"scalar", "avx2", "avx512", "avx512vnni", "a
 #endif
 static atomic_int chosen = -1;
 
-static ck_isa_level widest(void) {
+ck_isa_level ck_widest_isa(void) {
 #if defined(__x86_64__)
     if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))) return CK_ISA_SCALAR;
     if (!(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
@@ -32,9 +32,9 @@ static ck_isa_level widest(void) {
 // is twice as fast there (docs/performance.md).
 static ck_isa_level fastest(void) {
 #if defined(__x86_64__)
-    if (widest() == CK_ISA_AVX512BF16 && __builtin_cpu_is("intel")) return CK_ISA_AVX512VNNI;
+    if (ck_widest_isa() == CK_ISA_AVX512BF16 && __builtin_cpu_is("intel")) return CK_ISA_AVX512VNNI;
 #endif
-    return widest();
+    return ck_widest_isa();
 }
 
 ck_isa_level ck_isa(void) {
@@ -42,7 +42,7 @@ ck_isa_level ck_isa(void) {
     if (level >= 0) return (ck_isa_level)level;
     level = (int)fastest();
     const char *wish = getenv("GRPO_ISA");
-    for (int i = 0, most = (int)widest(); wish && i <= most; i++)
+    for (int i = 0, most = (int)ck_widest_isa(); wish && i <= most; i++)
         if (strcmp(wish, names[i]) == 0) level = i;
     atomic_store_explicit(&chosen, level, memory_order_relaxed);
     return (ck_isa_level)level;
@@ -51,7 +51,7 @@ ck_isa_level ck_isa(void) {
 const char *ck_isa_name(ck_isa_level level) { return names[level]; }
 
 int ck_set_isa(ck_isa_level level) {
-    if (level > widest()) return 0;
+    if (level > ck_widest_isa()) return 0;
     atomic_store_explicit(&chosen, (int)level, memory_order_relaxed);
     return 1;
 }

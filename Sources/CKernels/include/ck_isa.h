@@ -16,6 +16,9 @@ typedef enum {
 // The fastest set this CPU has, or the one that GRPO_ISA=scalar|avx2|avx512|avx512vnni|avx512bf16, on AArch64 scalar|neon, asks for.
 ck_isa_level ck_isa(void);
 
+// The last of the sets that this CPU has, whatever is chosen.
+ck_isa_level ck_widest_isa(void);
+
 // The name, as GRPO_ISA spells it, of a set that this architecture has.
 const char *_Nonnull ck_isa_name(ck_isa_level level);
 
