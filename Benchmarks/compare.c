@@ -12,7 +12,7 @@
 #include "ck_matmul.h"
 #include "ck_quantized.h"
 
-enum { MOST_VERSIONS = 8, LAYERS = 24, MOST_ROWS = 552, WIDEST = 9728 };
+enum { MOST_VERSIONS = 8, LAYERS = 24, MOST_ROWS = 552, WIDEST = 9728, LIMITS = 8 };
 
 // A version: what is measured of it, found by name. An older one may have another interface: then it cannot be compared.
 typedef struct {
@@ -46,6 +46,7 @@ static const struct {
 };
 
 static char *weights;
+static ck_piece all_weights;
 static uint16_t *halves;
 static float *floats, *outputs;
 
@@ -127,6 +128,7 @@ static void fill(void) {
     size_t per_layer = 0;
     for (size_t s = 0; s < SHAPES; s++) per_layer += bytes_of(MATMUL, shapes[s].k, shapes[s].n);
     weights = memory(per_layer * LAYERS);
+    all_weights = (ck_piece){weights, per_layer * LAYERS};
     halves = memory(MOST_ROWS * WIDEST * sizeof *halves);
     floats = memory(MOST_ROWS * WIDEST * sizeof *floats);
     outputs = memory((size_t)WIDEST * 4864 * sizeof *outputs);
@@ -187,6 +189,11 @@ int main(int count, char **arguments) {
         printf("%-12s %10.2f %9.0f %7.1f%s\n", name, median * 1e3, 2 * weights_read * (double)measures[m].rows / median / 1e9, bytes / median / 1e9, columns);
         fflush(stdout);
     }
-    printf("This machine: at most %.0f GFLOP/s, %.1f GB/s\n", all[0].peak() / 1e9, all[0].bandwidth() / 1e9);
+    double limits[2] = {0};  // the best of several
+    for (int i = 0; i < LIMITS; i++) {
+        double measured[] = {all[0].peak(), all[0].bandwidth(&all_weights, 1)};
+        for (int l = 0; l < 2; l++) limits[l] = measured[l] > limits[l] ? measured[l] : limits[l];
+    }
+    printf("This machine: at most %.0f GFLOP/s, %.1f GB/s\n", limits[0] / 1e9, limits[1] / 1e9);
     free(times);
 }

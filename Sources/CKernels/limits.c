@@ -1,10 +1,9 @@
-#define _GNU_SOURCE
+#define _POSIX_C_SOURCE 200809L
 #include "ck_limits.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
 #include "ck_threads.h"
@@ -16,7 +15,12 @@
 #include <arm_neon.h>
 #endif
 
-enum { CHAINS = 12, ROUNDS = 1 << 18, REPEATS = 8, CHUNK = 1 << 20 };
+enum {
+    CHAINS = 12,
+    ROUNDS = 1 << 14,
+    TASKS = 512,       // of a thread: many, so that a thread which is held up leaves some to the others, as products do
+    CHUNK = 256 << 10  // bytes that a thread reads at least
+};
 
 static double now(void) {
     struct timespec t;
@@ -82,64 +86,51 @@ static double (*const burn_by_isa[])(float *) = {burn_scalar};
 
 static void burn_task(void *context, size_t index) {
     float out = 0;
-    ((double *)context)[index] = burn_by_isa[ck_isa()](&out);
+    double operations = burn_by_isa[ck_isa()](&out);
+    if (index == 0) *(double *)context = operations;
     __asm__ volatile("" ::"m"(out));
 }
 
 double ck_peak_flops(void) {
-    size_t tasks = (size_t)ck_threads();
-    double *operations = calloc(tasks, sizeof *operations), best = 0;
-    if (!operations) return 0;
-    for (int i = 0; i < REPEATS; i++) {
-        double started = now();
-        ck_parallel_for(tasks, burn_task, operations);
-        double rate = operations[0] * (double)((size_t)CHAINS * ROUNDS * tasks) / (now() - started);
-        best = rate > best ? rate : best;
-    }
-    free(operations);
-    return best;
+    size_t tasks = TASKS * (size_t)ck_threads();
+    double operations = 0, started = now();
+    ck_parallel_for(tasks, burn_task, &operations);
+    return operations * (double)((size_t)CHAINS * ROUNDS * tasks) / (now() - started);
 }
 
-typedef struct {
-    const char *memory;
-    uint64_t sums[256];
-} reading;
-
-CK_INLINE void read_body(const char *memory, uint64_t *sum) {
-    uint64_t lanes[32] = {0};
-    for (size_t i = 0; i < CHUNK; i += sizeof lanes) {
-        uint64_t words[32];
-        memcpy(words, memory + i, sizeof words);
-        for (size_t l = 0; l < 32; l++) lanes[l] ^= words[l];
+CK_INLINE void read_body(const char *memory, size_t bytes, uint64_t *sum) {
+    enum { WORDS = 32 };
+    uint64_t lanes[WORDS] = {0};
+    for (; bytes >= sizeof lanes; memory += sizeof lanes, bytes -= sizeof lanes) {
+        uint64_t words[WORDS];
+        memcpy(words, memory, sizeof words);
+        for (size_t l = 0; l < WORDS; l++) lanes[l] ^= words[l];
     }
-    for (size_t l = 0; l < 32; l++) *sum ^= lanes[l];
+    for (size_t l = 0; l < WORDS; l++) *sum ^= lanes[l];
 }
-CK_KERNEL(read, (const char *memory, uint64_t *sum), (memory, sum))
+CK_KERNEL(read, (const char *memory, size_t bytes, uint64_t *sum), (memory, bytes, sum))
 
-static void read_task(void *context, size_t index) {
-    reading *r = context;
+static void read_range(void *context, size_t first, size_t end) {
+    const ck_piece *chunks = context;
     uint64_t sum = 0;
-    CK_CALL(read)(r->memory + index * CHUNK, &sum);
-    r->sums[index] = sum;
+    for (size_t i = first; i < end; i++) CK_CALL(read)(chunks[i].memory, chunks[i].bytes, &sum);
+    __asm__ volatile("" ::"r"(sum));
 }
 
-double ck_read_bandwidth(void) {
-    reading r = {0};
-    size_t chunks = sizeof r.sums / sizeof *r.sums, bytes = chunks * CHUNK;
-    char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return 0;
-#if defined(MADV_HUGEPAGE)
-    madvise(memory, bytes, MADV_HUGEPAGE);
-#endif
-    memset(memory, 1, bytes);
-    r.memory = memory;
-    double best = 0;
-    for (int i = 0; i < REPEATS; i++) {
-        double started = now();
-        ck_parallel_for(chunks, read_task, &r);
-        double rate = (double)bytes / (now() - started);
-        best = rate > best ? rate : best;
-    }
-    munmap(memory, bytes);
-    return best;
+double ck_read_bandwidth(const ck_piece *pieces, size_t count) {
+    size_t most = count, bytes = 0, chunks = 0;
+    for (size_t i = 0; i < count; i++) most += pieces[i].bytes / CHUNK;
+    ck_piece *chunk = malloc(most * sizeof *chunk);
+    if (!chunk) return 0;
+    for (size_t i = 0; i < count; i++)
+        for (size_t done = 0; done < pieces[i].bytes; done += CHUNK) {
+            size_t left = pieces[i].bytes - done;
+            chunk[chunks++] = (ck_piece){(const char *)pieces[i].memory + done, left < CHUNK ? left : CHUNK};
+            bytes += chunk[chunks - 1].bytes;
+        }
+    double started = now();
+    ck_parallel_ranges(chunks, chunks, read_range, chunk);
+    double seconds = now() - started;
+    free(chunk);
+    return (double)bytes / seconds;
 }

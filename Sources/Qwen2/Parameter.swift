@@ -47,8 +47,11 @@ public final class Parameter {
         return panels
     }
 
-    /// Bytes that the forward pass reads.
+    /// How many bytes the forward pass reads.
     var byteCount: Int { (panels ?? quantized?.buffer ?? values)?.byteCount ?? 0 }
+
+    /// They themselves, in memory.
+    var forwardBytes: UnsafeRawBufferPointer? { (packed ?? quantized?.buffer ?? values).map { UnsafeRawBufferPointer($0.bytes) } }
 
     /// The form in which products read a matrix.
     enum Form: Equatable {

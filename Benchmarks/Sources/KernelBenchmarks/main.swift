@@ -14,7 +14,12 @@ func number(_ value: Double) -> String {
     return "\((value * digits).rounded() / digits)"
 }
 
-let (peak, bandwidth) = (ck_peak_flops(), ck_read_bandwidth())
+// Kernels show their least time, so the limits are the best of several as well. A gigabyte does not fit into a server's third-level cache.
+let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 30, alignment: 2 << 20)
+_ = memory.initializeMemory(as: UInt8.self, repeating: 1)
+let peak = (0..<8).map { _ in ck_peak_flops() }.reduce(0, max)
+let bandwidth = (0..<8).map { _ in ck_read_bandwidth([ck_piece(memory: memory.baseAddress, bytes: memory.count)], 1) }.reduce(0, max)
+memory.deallocate()
 print(
     "\(String(cString: ck_isa_name(ck_isa()))), \(ck_threads()) threads: at most \(number(peak / 1e9)) GFLOP/s, \(number(bandwidth / 1e9)) GB/s")
 print(

@@ -13,7 +13,8 @@ struct Bench: ParsableCommand {
             prefill: 512 tokens of one prompt, to its first new token. decode: 64 tokens of 1, 8 and 32 sequences that share a prompt of 40. \
             train_step: GRPO with one prompt of 40 and 8 completions of 64 tokens; train_step_long: four prompts of 300, 8 completions each. Both are \
             full fine-tuning, with generation, training and optimizer inside. Medians; the spread is the largest less the smallest time, over the median. \
-            What the machine can do is measured before and after every run, because on shared machines it changes.
+            What the machine can do, multiplying and adding in registers and reading the model's weights, is measured for half a second before and after \
+            every run, because on shared machines it changes.
             """)
 
     enum Measure: String, CaseIterable, ExpressibleByArgument {
@@ -44,11 +45,8 @@ struct Bench: ParsableCommand {
 
     func run() throws {
         let threads = Qwen2Model.useThreads(model.threads.count)
-        let limits = MachineLimits.measured()
         if !json {
-            try StandardOutput.line(
-                "\(threads) threads (\(Qwen2Model.instructionSet)), at most \(String(format: "%.0f GFLOP/s, %.1f GB/s", limits.flops / 1e9, limits.bandwidth / 1e9))"
-            )
+            try StandardOutput.line("\(threads) threads (\(Qwen2Model.instructionSet))")
             try StandardOutput.line(BenchResult.heading)
         }
         if only.contains(where: { !$0.isTraining }) {
@@ -80,7 +78,7 @@ struct Bench: ParsableCommand {
         var parameters = SamplingParameters()
         parameters.maxNewTokens = 1
         let request = GenerationRequest(prompt: try prompt(512, text))
-        let runs = runs { _ in _ = text.model.generate([request], parameters) }
+        let runs = runs(text.model) { _ in _ = text.model.generate([request], parameters) }
         let shape = text.model.configuration
         var result = result(.prefill, sequences: 1, tokens: 512, runs: runs, weightBytes: text.model.weightBytes)
         // The head, and all of the last layer but its keys and values, see the last token only.
@@ -98,7 +96,7 @@ struct Bench: ParsableCommand {
         parameters.temperature = 1
         let request = GenerationRequest(prompt: try prompt(40, text), count: sequences)
         // The first tokens come from the prefill, which is not this measure's.
-        let runs = runs { begun in
+        let runs = runs(text.model) { begun in
             var isFirst = true
             _ = text.model.generate([request], parameters, progress: { _ in if isFirst { (begun, isFirst) = (.now, false) } })
         }
@@ -134,13 +132,13 @@ struct Bench: ParsableCommand {
     }
 
     /// `repeats` runs after one to warm up; the body may put the moment at which its run begins to count.
-    private func runs(_ body: (_ begun: inout ContinuousClock.Instant) -> Void) -> [BenchResult.Run] {
-        var before = MachineLimits.measured()
+    private func runs(_ model: Qwen2Model, _ body: (_ begun: inout ContinuousClock.Instant) -> Void) -> [BenchResult.Run] {
+        var before = model.machineLimits()
         return (0...repeats).map { _ in
             var begun = ContinuousClock.now
             body(&begun)
             let seconds = (ContinuousClock.now - begun) / .seconds(1)
-            let after = MachineLimits.measured()
+            let after = model.machineLimits()
             defer { before = after }
             return BenchResult.Run(seconds: seconds, limits: before.mean(with: after))
         }.suffix(repeats)
@@ -172,14 +170,19 @@ private struct BenchResult {
 
     private static func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
 
-    private var shareOfPeak: Double? { operations.flatMap { share(of: \.flops, $0) } }
+    private var arithmetic: Share? { operations.flatMap { share(of: \.flops, $0) } }
 
-    private var shareOfBandwidth: Double? { weightsRead.flatMap { share(of: \.bandwidth, Double(weightBytes * $0)) } }
+    private var bandwidth: Share? { weightsRead.flatMap { share(of: \.bandwidth, Double(weightBytes * $0)) } }
 
-    /// The median over the runs of what one did, of what the machine could have done in its time.
-    private func share(of limit: KeyPath<MachineLimits, Double>, _ amount: Double) -> Double? {
-        let shares = runs.compactMap { run in run.limits.map { amount / (run.seconds * $0[keyPath: limit]) } }
-        return shares.isEmpty ? nil : Self.median(shares)
+    /// What the runs did, of what the machine could have done in their time: medians over the runs.
+    private struct Share {
+        let share, limit: Double
+    }
+
+    private func share(of limit: KeyPath<MachineLimits, Double>, _ amount: Double) -> Share? {
+        let measured = runs.compactMap { run in run.limits.map { (seconds: run.seconds, limit: $0[keyPath: limit]) } }
+        guard !measured.isEmpty else { return nil }
+        return Share(share: Self.median(measured.map { amount / ($0.seconds * $0.limit) }), limit: Self.median(measured.map(\.limit)))
     }
 
     private var spread: Double { ((seconds.max() ?? 0) - (seconds.min() ?? 0)) / median }
@@ -203,9 +206,10 @@ private struct BenchResult {
 
     var row: String {
         var shares: [String] = []
-        if let shareOfPeak { shares.append(String(format: "%.0f %% of the arithmetic", shareOfPeak * 100)) }
-        if let shareOfBandwidth {
-            shares.append(String(format: "%.0f %% of the bandwidth (%.2f GB of weights)", shareOfBandwidth * 100, Double(weightBytes) / 1e9))
+        if let arithmetic { shares.append(String(format: "%.0f %% of %.0f GFLOP/s", arithmetic.share * 100, arithmetic.limit / 1e9)) }
+        if let bandwidth {
+            shares.append(
+                String(format: "%.0f %% of %.1f GB/s (%.2f GB of weights)", bandwidth.share * 100, bandwidth.limit / 1e9, Double(weightBytes) / 1e9))
         }
         shares += phases.map { String(format: "\($0.name) %.2f s", $0.seconds) }
         return Self.column(measure, 16) + Self.column("\(sequences)", -10) + Self.column("\(tokens)", -8) + Self.column(dtype, -10)
@@ -220,8 +224,8 @@ private struct BenchResult {
             ("tokens_per_second", .number(Double(tokens) / median)), ("seconds", .number(median)), ("spread", .number(spread)),
             ("peak_bytes", .integer(Int64(peakBytes))), ("weight_bytes", .integer(Int64(weightBytes))),
         ]
-        if let shareOfPeak { members.append(("share_of_peak", .number(shareOfPeak))) }
-        if let shareOfBandwidth { members.append(("share_of_bandwidth", .number(shareOfBandwidth))) }
+        if let arithmetic { members += [("share_of_peak", .number(arithmetic.share)), ("peak_flops", .number(arithmetic.limit))] }
+        if let bandwidth { members += [("share_of_bandwidth", .number(bandwidth.share)), ("read_bandwidth", .number(bandwidth.limit))] }
         return members + phases.map { ("seconds_\($0.name)", .number($0.seconds)) }
     }
 }
