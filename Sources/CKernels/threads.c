@@ -13,17 +13,27 @@
 // Waiting workers spin for some ten microseconds, the gap between two operations of a forward pass, before they sleep.
 enum { MAX_THREADS = 256, SPINS = 4000, OPERATION_SHIFT = 16, OPEN = 1 << 15, INSIDE = OPEN - 1 };
 
+// The indices [first, end) that a thread has yet to do, first in the upper half; on a cache line of its own.
+typedef struct {
+    _Alignas(64) _Atomic(uint64_t) indices;
+} share;
+
+static uint64_t share_of(size_t first, size_t end) { return (uint64_t)first << 32 | end; }
+static size_t share_first(uint64_t indices) { return indices >> 32; }
+static size_t share_end(uint64_t indices) { return (uint32_t)indices; }
+static size_t share_length(uint64_t indices) { return share_end(indices) - share_first(indices); }
+
 static struct {
     pthread_mutex_t owner;   // held by the thread whose parallel_for is running
     pthread_mutex_t lock;    // guards sleeping and waking
     pthread_cond_t wake;
     atomic_int threads;      // what ck_threads tells, 0 until it is known
     int active, started;     // threads of the running parallel_for, the caller included; workers that exist
-    atomic_size_t next;      // the first index that nobody has taken
+    share shares[MAX_THREADS];
     // The operation's number, grows by one for every parallel_for; whether a worker may still enter; how many are inside. The caller waits for
     // those inside only: a worker that wakes too late finds the door closed.
     _Atomic(uint64_t) door;
-    size_t count, most;
+    size_t base, most;  // base: what an index of a share counts from
     ck_range range;
     void *context;
 } pool = {.owner = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
@@ -74,16 +84,44 @@ static int available_cpus(void) {
     return count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : (int)count;
 }
 
-// Takes half of a thread's share of what is left, again and again: long runs first, and short ones at the end, so that all threads end together.
-static void take_ranges(void) {
-    inside = 1;
-    size_t first = atomic_load_explicit(&pool.next, memory_order_relaxed);
-    while (first < pool.count) {
-        size_t half = (pool.count - first) / (2 * (size_t)pool.active), length = half > pool.most ? pool.most : half < 1 ? 1 : half;
-        if (!atomic_compare_exchange_weak_explicit(&pool.next, &first, first + length, memory_order_relaxed, memory_order_relaxed)) continue;
-        pool.range(pool.context, first, first + length);
-        first = atomic_load_explicit(&pool.next, memory_order_relaxed);
+// Half of what the thread still has to do, at least one index: long runs first, short ones last, for the others to take a part.
+static int take_own(share *own, size_t *first, size_t *end) {
+    uint64_t had = atomic_load_explicit(&own->indices, memory_order_relaxed);
+    for (size_t half, length; share_length(had) > 0;) {
+        half = share_length(had) / 2, length = half > pool.most ? pool.most : half < 1 ? 1 : half;
+        *first = share_first(had), *end = *first + length;
+        if (atomic_compare_exchange_weak_explicit(&own->indices, &had, share_of(*end, share_end(had)), memory_order_relaxed, memory_order_relaxed))
+            return 1;
     }
+    return 0;
+}
+
+// Makes the later half of what the thread with the longest share has to do its own. No thread sees a share twice as it was: indices never come back.
+static int take_from_others(share *own) {
+    for (;;) {
+        share *longest = own;
+        uint64_t had = 0;
+        for (share *other = pool.shares; other < pool.shares + pool.active; other++) {
+            uint64_t has = atomic_load_explicit(&other->indices, memory_order_relaxed);
+            if (share_length(has) > share_length(had)) longest = other, had = has;
+        }
+        if (longest == own) return 0;
+        size_t middle = share_first(had) + share_length(had) / 2, end = share_end(had);
+        if (!atomic_compare_exchange_strong_explicit(
+                &longest->indices, &had, share_of(share_first(had), middle), memory_order_relaxed, memory_order_relaxed))
+            continue;
+        atomic_store_explicit(&own->indices, share_of(middle, end), memory_order_relaxed);
+        return 1;
+    }
+}
+
+// Every thread goes through a share of its own, in order, so that it reads memory on from where it was; then it helps the others.
+static void take_ranges(int thread) {
+    inside = 1;
+    share *own = &pool.shares[thread];
+    do
+        for (size_t first, end; take_own(own, &first, &end);) pool.range(pool.context, pool.base + first, pool.base + end);
+    while (take_from_others(own));
     inside = 0;
 }
 
@@ -114,7 +152,7 @@ static void *worker_main(void *number) {
     for (uint64_t seen = 0;;) {
         seen = next_operation(seen);
         if (!enter(seen)) continue;
-        if (worker < pool.active) take_ranges();
+        if (worker < pool.active) take_ranges(worker);
         atomic_fetch_sub_explicit(&pool.door, 1, memory_order_release);
     }
     return NULL;
@@ -145,6 +183,26 @@ int ck_threads(void) {
 // Both take no lock, so that a task may call them.
 void ck_set_threads(int count) { atomic_store(&pool.threads, count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : count); }
 
+// Spreads `count` indices over the threads and returns when all are done.
+static void run(size_t count) {
+    size_t threads = (size_t)pool.active;
+    for (size_t i = 0; i < threads; i++)
+        atomic_store_explicit(&pool.shares[i].indices, share_of(count * i / threads, count * (i + 1) / threads), memory_order_relaxed);
+    uint64_t door = (current_operation() + 1) << OPERATION_SHIFT;
+    pthread_mutex_lock(&pool.lock);
+    atomic_store_explicit(&pool.door, door | OPEN, memory_order_release);
+    pthread_cond_broadcast(&pool.wake);
+    pthread_mutex_unlock(&pool.lock);
+    take_ranges(0);
+    atomic_fetch_and_explicit(&pool.door, ~(uint64_t)OPEN, memory_order_relaxed);
+    // A worker that is still inside may be waiting for this CPU.
+    for (int i = 0; atomic_load_explicit(&pool.door, memory_order_acquire) & INSIDE; i++)
+        if (i < SPINS)
+            pause_briefly();
+        else
+            sched_yield();
+}
+
 void ck_parallel_ranges(size_t count, size_t most, ck_range range, void *context) {
     if (inside || count <= 1 || pthread_mutex_trylock(&pool.owner) != 0) {
         for (size_t first = 0, length; first < count; first += length) {
@@ -155,24 +213,11 @@ void ck_parallel_ranges(size_t count, size_t most, ck_range range, void *context
     }
     pool.active = ck_threads();
     start_workers();
-    pool.count = count;
     pool.most = most;
     pool.range = range;
     pool.context = context;
-    atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
-    uint64_t door = (current_operation() + 1) << OPERATION_SHIFT;
-    pthread_mutex_lock(&pool.lock);
-    atomic_store_explicit(&pool.door, door | OPEN, memory_order_release);
-    pthread_cond_broadcast(&pool.wake);
-    pthread_mutex_unlock(&pool.lock);
-    take_ranges();
-    atomic_fetch_and_explicit(&pool.door, ~(uint64_t)OPEN, memory_order_relaxed);
-    // A worker that is still inside may be waiting for this CPU.
-    for (int i = 0; atomic_load_explicit(&pool.door, memory_order_acquire) & INSIDE; i++)
-        if (i < SPINS)
-            pause_briefly();
-        else
-            sched_yield();
+    for (pool.base = 0; count > UINT32_MAX; pool.base += UINT32_MAX, count -= UINT32_MAX) run(UINT32_MAX);
+    run(count);
     pthread_mutex_unlock(&pool.owner);
 }
 

@@ -1,5 +1,6 @@
 import CKernels
 import Foundation
+import Synchronization
 import Testing
 
 extension Kernels {
@@ -61,20 +62,58 @@ extension Kernels {
         }
 
         @Test(arguments: [1, 3, 1_000_000])
-        func rangesCoverEveryIndexOnceAndGetShorter(most: Int) {
+        func rangesCoverEveryIndexOnceAndAreHalfAShareAtMost(most: Int) {
             for threads: Int32 in [1, 2, 5] {
                 with(threads: threads) {
                     for count in [0, 1, 2, 14, 1001] {
                         let visits = Visits(count)
                         var lengths = [Int](repeating: 0, count: count)
                         visits.run(most: most, lengths: &lengths)
-                        let taken = lengths.filter { $0 > 0 }
-                        #expect(visits.all(1) && taken.allSatisfy { $0 <= most })
-                        if threads > 1 && count > 1 {
-                            #expect(taken == taken.sorted(by: >) && taken[0] <= max(1, count / (2 * Int(threads))) && taken.last == 1)
+                        #expect(visits.all(1) && lengths.allSatisfy { $0 <= most })
+                        if count > 1 {
+                            let share = (count + Int(threads) - 1) / Int(threads)
+                            #expect(lengths.allSatisfy { $0 <= max(1, share / 2) })
                         }
                     }
                 }
+            }
+        }
+
+        /// More indices than a share can number.
+        @Test func rangesOfBillions() {
+            final class Ranges: Sendable { let all = Mutex<[Range<Int>]>([]) }
+            let ranges = Ranges(), count = 9 << 30 | 5
+            with(threads: 2) {
+                ck_parallel_ranges(
+                    count, count,
+                    { context, first, end in
+                        guard let context else { return }
+                        Unmanaged<Ranges>.fromOpaque(context).takeUnretainedValue().all.withLock { $0.append(first..<end) }
+                    }, Unmanaged.passUnretained(ranges).toOpaque())
+            }
+            var next = 0
+            for range in ranges.all.withLock({ $0 }).sorted(by: { $0.lowerBound < $1.lowerBound }) {
+                #expect(range.lowerBound == next)
+                next = range.upperBound
+            }
+            #expect(next == count)
+        }
+
+        /// Its first index waits for all the others.
+        @Test func aThreadThatIsHeldUpLeavesItsShareToTheOthers() {
+            with(threads: 2) {
+                let others = Atomic(0), wereDone = Atomic(false), count = 100
+                let visits = Visits(count) { index in
+                    guard index == 0 else {
+                        others.add(1, ordering: .releasing)
+                        return
+                    }
+                    let deadline = ContinuousClock.now + .seconds(20)
+                    while others.load(ordering: .acquiring) < count - 1 && ContinuousClock.now < deadline { usleep(100) }
+                    wereDone.store(others.load(ordering: .acquiring) == count - 1, ordering: .releasing)
+                }
+                visits.run()
+                #expect(visits.all(1) && wereDone.load(ordering: .acquiring))
             }
         }
 

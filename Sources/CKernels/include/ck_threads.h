@@ -17,8 +17,8 @@ void ck_parallel_for(size_t count, ck_task _Nonnull task, void *_Nullable contex
 
 typedef void (*ck_range)(void *_Nullable context, size_t first, size_t end);
 
-// The same with neighbours at a time, `most` (at least 1) of them at most: range(context, first, end) for indices [first, end). Ranges get shorter
-// towards the end, so that no thread waits long for another.
+// The same with neighbours at a time, `most` (at least 1) of them at most: range(context, first, end) for indices [first, end). Each thread has a share of
+// neighbours that it goes through in order, half of what is left of it at a time; one that has done its share takes half of another's.
 void ck_parallel_ranges(size_t count, size_t most, ck_range _Nonnull range, void *_Nullable context);
 
 // At least `bytes` bytes, aligned to 64, that belong to the calling thread until its next call: a task that holds them calls no kernel that
