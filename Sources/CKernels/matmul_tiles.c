@@ -11,7 +11,11 @@
 #include <arm_neon.h>
 #endif
 
-enum { LINE = 2 * CK_PANEL * sizeof(uint16_t) };  // bytes of a BF16 panel's pair of columns: a line of the caches
+enum {
+    LINE = 2 * CK_PANEL * sizeof(uint16_t),  // bytes of a BF16 panel's pair of columns: a line of the caches
+    PAIRS = 4,    // pairs of columns that a tile takes at a time,
+    FEW_ROWS = 8  // with AVX-512 where it has at most so many rows
+};
 
 // Bytes of a panel's pair of columns. FP32 panels have just been turned and lie in a cache: only those of BF16 are asked for.
 static size_t pair_bytes(ck_type type) { return type == CK_F32 ? 2 * LINE : LINE; }
@@ -39,6 +43,8 @@ CK_INLINE void tile_scalar_f32(ck_tile t, int rows, int panels) { multiply_scala
     type sum[CK_TILE_ROWS][CK_MOST_PANELS];                                                                                         \
     _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++)                                                         \
         _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) sum[r][v] = load(t.init + (size_t)r * t.ldi + v * (lanes));
+#define CK_TURN(left) \
+    if (left == t.turn) t.soon += t.leap, t.next += t.leap
 #define CK_PREFETCH                                                                                                           \
     _Pragma("clang loop unroll(full)") for (int p = 0; p < panels; p++)                                                       \
         __builtin_prefetch(t.next + (size_t)p * t.stride, 0, 2);
@@ -95,7 +101,6 @@ CK_TARGET_AVX2 CK_INLINE void prefetch_avx2(const ck_tile *t, int panels, int li
 // Four pairs at a time: where another machine computes on the core's other thread, it is instructions that are short, not multiply-adds.
 CK_TARGET_AVX2 CK_INLINE void multiply_avx2(ck_tile t, int rows, int panels, ck_type type) {
     CK_TILE_BEGIN(__m256, 8, _mm256_loadu_ps)
-    enum { PAIRS = 4 };
     const float *x = t.x;
     const char *w = t.w;
     size_t left = t.pairs, lines = type == CK_F32 ? 0 : PAIRS * t.next_step / LINE, step = pair_bytes(type);
@@ -114,24 +119,42 @@ CK_TARGET_AVX2 CK_INLINE void multiply_avx2(ck_tile t, int rows, int panels, ck_
 CK_TARGET_AVX2 CK_INLINE void tile_avx2(ck_tile t, int rows, int panels) { multiply_avx2(t, rows, panels, CK_BF16); }
 CK_TARGET_AVX2 CK_INLINE void tile_avx2_f32(ck_tile t, int rows, int panels) { multiply_avx2(t, rows, panels, CK_F32); }
 
+// One column of one panel. The asm keeps the compiler from spilling: see pair_avx2.
+CK_TARGET_AVX512 CK_INLINE void column_avx512(
+    __m512 sum[CK_TILE_ROWS][CK_MOST_PANELS], int panel, const float *x, const char *w, int odd, int rows, ck_type type) {
+    __m512i pairs = _mm512_loadu_si512(type == CK_F32 ? w + odd * LINE : w);
+    __m512i value = type == CK_F32 ? pairs : odd ? _mm512_and_si512(pairs, _mm512_set1_epi32((int)0xFFFF0000)) : _mm512_slli_epi32(pairs, 16);
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++) sum[r][panel] = _mm512_fmadd_ps(_mm512_set1_ps(x[odd * rows + r]), _mm512_castsi512_ps(value), sum[r][panel]);
+    __asm__ volatile("" ::: "memory");
+}
+
 CK_TARGET_AVX512 CK_INLINE void multiply_avx512(ck_tile t, int rows, int panels, ck_type type) {
     CK_TILE_BEGIN(__m512, 16, _mm512_loadu_ps)
-    const __m512i high = _mm512_set1_epi32((int)0xFFFF0000);
     const float *x = t.x;
     const char *w = t.w;
-    for (size_t j = 0; j < t.pairs; j++, w += pair_bytes(type), t.next += t.next_step) {
+    size_t left = t.pairs, step = pair_bytes(type);
+    // Few rows wait for memory: four lines of a panel, then four of the next one, are what the processor's own prefetcher follows best.
+    if (type == CK_BF16 && rows <= FEW_ROWS)
+        for (; left >= PAIRS; left -= PAIRS, w += PAIRS * step, x += PAIRS * 2 * rows, t.soon += PAIRS * t.next_step, t.next += PAIRS * t.next_step) {
+            CK_TURN(left);
+#pragma clang loop unroll(full)
+            for (int p = 0; p < panels; p++)
+#pragma clang loop unroll(full)
+                for (int i = 0; i < PAIRS; i++) {
+                    size_t line = (size_t)p * t.stride + (size_t)i * t.next_step;
+                    if (t.next_step == LINE) _mm_prefetch(t.soon + line, _MM_HINT_T0);
+                    _mm_prefetch(t.next + line, _MM_HINT_T1);
+#pragma clang loop unroll(full)
+                    for (int odd = 0; odd < 2; odd++) column_avx512(sum, p, x + i * 2 * rows, w + (size_t)p * t.stride + i * LINE, odd, rows, type);
+                }
+        }
+    for (; left > 0; left--, w += step, x += 2 * rows, t.next += t.next_step) {
         if (type == CK_BF16) CK_PREFETCH
 #pragma clang loop unroll(full)
-        for (int odd = 0; odd < 2; odd++, x += rows)
+        for (int odd = 0; odd < 2; odd++)
 #pragma clang loop unroll(full)
-            for (int v = 0; v < vectors; v++) {
-                const char *at = w + (size_t)v * t.stride;
-                __m512i pairs = _mm512_loadu_si512(type == CK_F32 ? at + odd * LINE : at);
-                __m512 weight = _mm512_castsi512_ps(type == CK_F32 ? pairs : odd ? _mm512_and_si512(pairs, high) : _mm512_slli_epi32(pairs, 16));
-#pragma clang loop unroll(full)
-                for (int r = 0; r < rows; r++) sum[r][v] = _mm512_fmadd_ps(_mm512_set1_ps(x[r]), weight, sum[r][v]);
-                __asm__ volatile("" ::: "memory");  // or it spills: see pair_avx2
-            }
+            for (int p = 0; p < panels; p++) column_avx512(sum, p, x, w + (size_t)p * t.stride, odd, rows, type);
     }
     CK_TILE_END(16, _mm512)
 }
@@ -143,7 +166,8 @@ CK_TARGET_AVX512BF16 CK_INLINE void tile_avx512bf16(ck_tile t, int rows, int pan
     CK_TILE_BEGIN(__m512, 16, _mm512_loadu_ps)
     const uint32_t *x = t.x;
     const char *w = t.w;
-    for (size_t j = 0; j < t.pairs; j++, w += LINE, x += rows, t.next += t.next_step) {
+    for (size_t left = t.pairs; left > 0; left--, w += LINE, x += rows, t.next += t.next_step) {
+        CK_TURN(left);
         CK_PREFETCH
 #pragma clang loop unroll(full)
         for (int v = 0; v < vectors; v++) {
@@ -163,8 +187,9 @@ CK_INLINE void multiply_neon(ck_tile t, int rows, int panels, ck_type type) {
     CK_TILE_BEGIN(float32x4_t, 4, vld1q_f32)
     const float *x = t.x;
     const char *w = t.w;
-    for (size_t j = 0; j < t.pairs; j++, w += pair_bytes(type), x += 2 * rows, t.next += t.next_step) {
+    for (size_t left = t.pairs; left > 0; left--, w += pair_bytes(type), x += 2 * rows, t.next += t.next_step) {
         float32x4_t values[2][2];  // up to 8 numbers may be read past the last column's: left.h
+        CK_TURN(left);
         if (type == CK_BF16) CK_PREFETCH
 #pragma clang loop unroll(full)
         for (int i = 0; i < 4; i++)
@@ -242,7 +267,7 @@ CK_SHAPES_TO_8(avx512bf16, CK_TARGET_AVX512BF16)
 #define CK_TILES_AVX512(isa)                                                                                   \
     {{CK_WIDE_TO_8(isa), isa##_9x2, isa##_10x2, isa##_11x2, isa##_12x2, isa##_13x2, isa##_14x2},              \
      {CK_NARROW_TO_8(isa), isa##_9x1, isa##_10x1, isa##_11x1, isa##_12x1, isa##_13x1, isa##_14x1},            \
-     {0, 4, 4, 4, 4, 4, 4, 2, 2, 2, 2, 2, 2, 2, 2}, {0, 4, 4, 4, 4, 4, 4, 8, 8, 8, 8, 8, 8, 8, 8}, 14, 0}
+     {0, 4, 4, 4, 4, 4, 4, 2, 2, 2, 2, 2, 2, 2, 2}, {0, 8, 8, 8, 8, 8, 8, 4, 4, 8, 8, 8, 8, 8, 8}, 14, 0}
 #elif defined(__aarch64__)
 #define CK_SHAPES_NEON(isa)            \
     CK_SHAPES(isa, , 2, 2, 2, 1, 1, 1) \
@@ -295,20 +320,26 @@ static void ragged(ck_tile_kernel narrow, ck_tile t, size_t rows, size_t columns
     for (size_t r = 0; r < rows; r++) memcpy(y + r * ldy, whole + r * CK_PANEL, columns * sizeof(float));
 }
 
+// What tile `index` of a strip asks for. A tile alone: what it, or the next one, will read. Otherwise the panels that follow in memory, half under each
+// of the first two tiles: the second one reads nothing else from there.
+static void ask_ahead(ck_tile *t, const ck_tiles *set, size_t tiles, size_t index, size_t rows, size_t panels) {
+    t->soon = t->next = t->w, t->next_step = t->turn = 0;
+    if (tiles == 1 && set->ahead[rows] > 0) {
+        size_t ahead = (set->ahead[rows] << 10) / panels, lines = ahead / LINE < t->pairs ? ahead / LINE : t->pairs;
+        t->soon += ahead / 2, t->next += ahead, t->next_step = LINE;
+        t->turn = t->pairs - (t->pairs - lines) / PAIRS * PAIRS, t->leap = (panels - 1) * t->stride;
+    } else if (tiles > 1 && index < 2) {
+        t->next += panels * t->stride + t->pairs * LINE / 2 * index, t->next_step = LINE / 2;
+    }
+}
+
 // Every tile of the strip times `panels` panels that hold `columns` columns (a ragged one comes alone).
 static void multiply_panels(const ck_tiles *set, const ck_strip *rows, ck_tile t, size_t panels, size_t columns) {
-    size_t bytes = panels * t.stride, element = set->multiplies_bf16 ? 4 : 8;
+    size_t element = set->multiplies_bf16 ? 4 : 8;
     t.x = rows->x;
     for (size_t i = 0; i < rows->tiles; i++) {
         size_t count = ck_strip_tile_rows(rows, i);
-        // The panels that follow in memory: half under each of the first two tiles, the second one reads nothing else from there. A tile alone asks
-        // for what it, or the next one, will read.
-        const char *w = t.w;
-        t.next = w, t.next_step = 0;
-        if (rows->tiles == 1 && set->ahead[count] > 0)
-            t.next += (set->ahead[count] << 10) / panels, t.next_step = LINE;
-        else if (rows->tiles > 1 && i < 2)
-            t.next += bytes + t.pairs * LINE / 2 * i, t.next_step = LINE / 2;
+        ask_ahead(&t, set, rows->tiles, i, count, panels);
         if (columns < panels * CK_PANEL) {
             ragged(set->narrow[count], t, count, columns);
         } else if (panels == set->panels[count]) {

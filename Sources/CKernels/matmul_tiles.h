@@ -19,8 +19,10 @@ typedef struct {
     size_t ldi;
     const void *x, *w;
     size_t stride, pairs;
-    const char *next;  // what to prefetch, `next_step` bytes a pair of columns
-    size_t next_step;
+    // What to ask for, `next_step` bytes a pair of columns: lines wanted soon into the first-level cache (AVX-512), `next` into the second one. When
+    // `turn` pairs are left, the panels that follow begin: both go on `leap` bytes further.
+    const char *soon, *next;
+    size_t next_step, turn, leap;
     int stream;  // y, on whole lines of the caches, goes to memory past them: ck_stream_end
 } ck_tile;
 
@@ -31,7 +33,7 @@ typedef struct {
     ck_tile_kernel wide[CK_TILE_ROWS + 1];    // by rows, `panels[rows]` panels at once
     ck_tile_kernel narrow[CK_TILE_ROWS + 1];  // by rows, one panel
     size_t panels[CK_TILE_ROWS + 1];
-    size_t ahead[CK_TILE_ROWS + 1];  // by rows, KB of its panels that a tile alone asks for before it reads them, the next panel's at the end; 0: it asks for none
+    size_t ahead[CK_TILE_ROWS + 1];  // by rows, KB of its panels that a tile alone asks for before it reads them, the next ones' at the end; 0: it asks for none
     size_t rows;  // a tile's rows, at most
     int multiplies_bf16;
 } ck_tiles;

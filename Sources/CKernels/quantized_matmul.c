@@ -20,8 +20,10 @@ enum {
     CHUNK_BYTES = 256 << 10,  // as long as they are no more bytes than this
     GROUP_PANELS = 64,        // panels that all chunks pass before the next panels come, likewise
     FEW_ROWS_PANELS = 4,      // panels at least that a thread takes where memory is the limit: it is slow to begin
-    AHEAD = 4096,             // bytes of weights that are asked for before they are used: the prefetcher stops at every panel's end
-    AHEAD_AVX2 = 2048         // measured (docs/performance.md)
+    // Bytes of weights that are asked for before they are used, into the first-level cache and into the second one: measured (docs/performance.md).
+    SOON = 4096,
+    SOON_AVX2 = 2048,
+    NEXT = 8192
 };
 
 // 32 numbers of a row of x, scale * q each: this and then the integers, in 8 bits.
@@ -115,9 +117,12 @@ CK_INLINE void tile_scalar(tile t, int rows, ck_quantized_type type) {
 #define UNROLLED _Pragma("clang loop unroll(full)")
 
 // Taller tiles find their weights in the cache, or compute for longer than memory takes.
-CK_INLINE void prefetch_step(const uint8_t *w, size_t ahead, int rows, ck_quantized_type type) {
+CK_INLINE void ask_ahead(const uint8_t *w, size_t soon, int rows, ck_quantized_type type) {
     if (rows <= 4)
-        UNROLLED for (size_t at = 0; at < ck_step_bytes(type); at += 64) __builtin_prefetch(w + ahead + at);
+        UNROLLED for (size_t at = 0; at < ck_step_bytes(type); at += 64) {
+            __builtin_prefetch(w + soon + at, 0, 3);
+            __builtin_prefetch(w + NEXT + at, 0, 2);
+        }
 }
 
 #if defined(__x86_64__)
@@ -153,7 +158,7 @@ CK_TARGET_AVX2 CK_INLINE void tile_avx2(tile t, int rows, ck_quantized_type type
     for (size_t b = 0; b < t.blocks; b++, w += ck_step_bytes(type), x += X_BYTES) {
         const uint8_t *q = w + ck_head_bytes(type);
         __m256i dot[TILE_ROWS][2];
-        prefetch_step(w, AHEAD_AVX2, rows, type);
+        ask_ahead(w, SOON_AVX2, rows, type);
         UNROLLED for (int r = 0; r < rows; r++) {
             const x_head *head = (const x_head *)(const void *)(x + (size_t)r * t.ldx);
             UNROLLED for (int v = 0; v < 2; v++) dot[r][v] = _mm256_set1_epi32(head->start);
@@ -214,7 +219,7 @@ CK_TARGET_AVX512VNNI CK_INLINE void tile_vnni(tile t, int rows, ck_quantized_typ
     for (size_t b = 0; b < t.blocks; b++, w += ck_step_bytes(type), x += X_BYTES) {
         const uint8_t *q = w + ck_head_bytes(type);
         __m512i dot[TILE_ROWS];
-        prefetch_step(w, AHEAD, rows, type);
+        ask_ahead(w, SOON, rows, type);
         UNROLLED for (int r = 0; r < rows; r++) dot[r] = _mm512_set1_epi32(((const x_head *)(const void *)(x + (size_t)r * t.ldx))->start);
         // 64 bytes: four columns, or, of 4-bit types, four columns in the low and four in the high nibbles.
         UNROLLED for (int g = 0; g < (ck_is_4_bit(type) ? 4 : 8); g++)
@@ -252,7 +257,7 @@ CK_TARGET_NEON CK_INLINE void tile_neon(tile t, int rows, ck_quantized_type type
     for (size_t b = 0; b < t.blocks; b++, w += ck_step_bytes(type), x += X_BYTES) {
         const uint8_t *q = w + ck_head_bytes(type);
         int32x4_t dot[TILE_ROWS][4], values[TILE_ROWS][2];  // values: 32 columns of x, four a lane
-        prefetch_step(w, AHEAD, rows, type);
+        ask_ahead(w, SOON, rows, type);
         UNROLLED for (int r = 0; r < rows; r++) {
             const x_head *head = (const x_head *)(const void *)(x + (size_t)r * t.ldx);
             UNROLLED for (int v = 0; v < 4; v++) dot[r][v] = vdupq_n_s32(head->start);
