@@ -49,7 +49,7 @@ static void multiply_columns(
     float *y = o->y + (a->row + rows->row) * o->ldy + column;
     ck_tile t = {.y = y, .ldy = o->ldy, .init = y, .ldi = o->ldy, .w = w, .stride = stride, .pairs = (count + 1) / 2, .stream = a->stream};
     if (k == 0 && !a->accumulate) t.init = o->bias ? o->bias + column : ck_zeros, t.ldi = 0;
-    if (column < end) ck_strip_multiply(a->x.set, rows, t, end - column);
+    if (column < end) ck_strip_multiply(a->x.set, rows, &t, end - column);
 }
 
 // Units [first, end) of one chunk.

@@ -59,7 +59,7 @@ static void multiply_unit(const product *a, const ck_output *o, size_t column, s
             float *y = o->y + (a->row + rows.row) * o->ldy + column;
             ck_tile t = {.y = y, .ldy = o->ldy, .init = y, .ldi = o->ldy, .w = panels, .stride = stride, .pairs = (count + 1) / 2};
             if (k == 0 && !a->accumulate) t.init = o->bias ? o->bias + column : ck_zeros, t.ldi = 0;
-            ck_strip_multiply(x->set, &rows, t, end - column);
+            ck_strip_multiply(x->set, &rows, &t, end - column);
         }
     } while ((k += BLOCK_K) < x->k);
 }

@@ -310,14 +310,22 @@ const ck_tiles *ck_matmul_tiles_f32(void) { return &by_isa_f32[ck_isa()]; }
 const float ck_zeros[CK_MOST_PANELS * CK_PANEL];
 
 // A tile that reaches past the last column: one panel, through a tile of our own.
-static void ragged(ck_tile_kernel narrow, ck_tile t, size_t rows, size_t columns) {
+static void ragged(ck_tile_kernel narrow, const ck_tile *tile, size_t rows, size_t columns) {
     float whole[CK_TILE_ROWS * CK_PANEL] = {0};
-    for (size_t r = 0; r < rows; r++) memcpy(whole + r * CK_PANEL, t.init + r * t.ldi, columns * sizeof(float));
-    float *y = t.y;
-    size_t ldy = t.ldy;
+    for (size_t r = 0; r < rows; r++) memcpy(whole + r * CK_PANEL, tile->init + r * tile->ldi, columns * sizeof(float));
+    ck_tile t = *tile;
     t.y = whole, t.ldy = CK_PANEL, t.init = whole, t.ldi = CK_PANEL, t.stream = 0;
     narrow(&t);
-    for (size_t r = 0; r < rows; r++) memcpy(y + r * ldy, whole + r * CK_PANEL, columns * sizeof(float));
+    for (size_t r = 0; r < rows; r++) memcpy(tile->y + r * tile->ldy, whole + r * CK_PANEL, columns * sizeof(float));
+}
+
+// `panels` panels of a tile, as many as rows like it have at once or one by one, of which `columns` columns exist (a ragged one comes alone).
+static void multiply_tile(const ck_tiles *set, const ck_tile *tile, size_t rows, size_t panels, size_t columns) {
+    if (columns < panels * CK_PANEL) return ragged(set->narrow[rows], tile, rows, columns);
+    if (panels == set->panels[rows]) return set->wide[rows](tile);
+    ck_tile t = *tile;
+    for (size_t p = 0; p < panels; p++, t.y += CK_PANEL, t.w = (const char *)t.w + t.stride, t.init += t.init == ck_zeros ? 0 : CK_PANEL)
+        set->narrow[rows](&t);
 }
 
 // What tile `index` of a strip asks for. A tile alone: what it, or the next one, will read. Otherwise the panels that follow in memory, half under each
@@ -333,33 +341,20 @@ static void ask_ahead(ck_tile *t, const ck_tiles *set, size_t tiles, size_t inde
     }
 }
 
-// Every tile of the strip times `panels` panels that hold `columns` columns (a ragged one comes alone).
-static void multiply_panels(const ck_tiles *set, const ck_strip *rows, ck_tile t, size_t panels, size_t columns) {
-    size_t element = set->multiplies_bf16 ? 4 : 8;
-    t.x = rows->x;
-    for (size_t i = 0; i < rows->tiles; i++) {
-        size_t count = ck_strip_tile_rows(rows, i);
-        ask_ahead(&t, set, rows->tiles, i, count, panels);
-        if (columns < panels * CK_PANEL) {
-            ragged(set->narrow[count], t, count, columns);
-        } else if (panels == set->panels[count]) {
-            set->wide[count](&t);
-        } else {
-            ck_tile one = t;
-            for (size_t p = 0; p < panels; p++, one.y += CK_PANEL, one.w = (const char *)one.w + t.stride, one.init += t.init == ck_zeros ? 0 : CK_PANEL)
-                set->narrow[count](&one);
+void ck_strip_multiply(const ck_tiles *set, const ck_strip *rows, const ck_tile *tile, size_t columns) {
+    size_t at_once = ck_strip_panels(set, rows), element = set->multiplies_bf16 ? 4 : 8, init_step = tile->init != ck_zeros;
+    for (size_t column = 0, panels; column < columns; column += panels * CK_PANEL) {
+        panels = at_once * CK_PANEL <= columns - column ? at_once : 1;
+        for (size_t i = 0, row = 0, count; i < rows->tiles; i++, row += count) {
+            count = ck_strip_tile_rows(rows, i);
+            ck_tile t = *tile;
+            t.y += row * t.ldy + column;
+            t.init += row * t.ldi + init_step * column;
+            t.w = (const char *)t.w + column / CK_PANEL * t.stride;
+            t.x = (const char *)rows->x + row * t.pairs * element;
+            ask_ahead(&t, set, rows->tiles, i, count, panels);
+            multiply_tile(set, &t, count, panels, columns - column);
         }
-        t.y += count * t.ldy, t.init += count * t.ldi, t.x = (const char *)t.x + count * t.pairs * element;
-    }
-}
-
-void ck_strip_multiply(const ck_tiles *set, const ck_strip *rows, ck_tile t, size_t columns) {
-    size_t at_once = ck_strip_panels(set, rows), first = t.init != ck_zeros;
-    for (size_t step; columns > 0; columns -= columns < step ? columns : step) {
-        size_t panels = at_once * CK_PANEL <= columns ? at_once : 1;
-        step = panels * CK_PANEL;
-        multiply_panels(set, rows, t, panels, columns < step ? columns : step);
-        t.y += step, t.init += first * step, t.w = (const char *)t.w + panels * t.stride;
     }
 }
 

@@ -56,8 +56,8 @@ static inline size_t ck_strip_tile_rows(const ck_strip *s, size_t tile) { return
 // How many panels the strip takes at once.
 static inline size_t ck_strip_panels(const ck_tiles *set, const ck_strip *s) { return set->panels[(s->rows + s->tiles - 1) / s->tiles]; }
 
-// The strip times the panels from t.w on that hold `columns` columns, as many at once as suit it. t.y and t.init point at the strip's first row.
-void ck_strip_multiply(const ck_tiles *set, const ck_strip *strip, ck_tile t, size_t columns);
+// The strip times the panels from tile->w on that hold `columns` columns, as many at once as suit it. tile->y and tile->init point at its first row.
+void ck_strip_multiply(const ck_tiles *set, const ck_strip *strip, const ck_tile *tile, size_t columns);
 
 // Orders what this thread streamed before whatever it stores next, such as the news that its task is done.
 void ck_stream_end(void);
