@@ -43,8 +43,8 @@ CK_INLINE void tile_scalar_f32(ck_tile t, int rows, int panels) { multiply_scala
     type sum[CK_TILE_ROWS][CK_MOST_PANELS];                                                                                         \
     _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++)                                                         \
         _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) sum[r][v] = load(t.init + (size_t)r * t.ldi + v * (lanes));
-#define CK_TURN(left) \
-    if (left == t.turn) t.soon += t.leap, t.next += t.leap
+#define CK_LEAP(left) \
+    if (left == t.leap_at) t.soon += t.leap, t.next += t.leap
 #define CK_PREFETCH                                                                                                           \
     _Pragma("clang loop unroll(full)") for (int p = 0; p < panels; p++)                                                       \
         __builtin_prefetch(t.next + (size_t)p * t.stride, 0, 2);
@@ -137,7 +137,7 @@ CK_TARGET_AVX512 CK_INLINE void multiply_avx512(ck_tile t, int rows, int panels,
     // Few rows wait for memory: four lines of a panel, then four of the next one, are what the processor's own prefetcher follows best.
     if (type == CK_BF16 && rows <= FEW_ROWS)
         for (; left >= PAIRS; left -= PAIRS, w += PAIRS * step, x += PAIRS * 2 * rows, t.soon += PAIRS * t.next_step, t.next += PAIRS * t.next_step) {
-            CK_TURN(left);
+            CK_LEAP(left);
 #pragma clang loop unroll(full)
             for (int p = 0; p < panels; p++)
 #pragma clang loop unroll(full)
@@ -167,7 +167,7 @@ CK_TARGET_AVX512BF16 CK_INLINE void tile_avx512bf16(ck_tile t, int rows, int pan
     const uint32_t *x = t.x;
     const char *w = t.w;
     for (size_t left = t.pairs; left > 0; left--, w += LINE, x += rows, t.next += t.next_step) {
-        CK_TURN(left);
+        CK_LEAP(left);
         CK_PREFETCH
 #pragma clang loop unroll(full)
         for (int v = 0; v < vectors; v++) {
@@ -189,7 +189,7 @@ CK_INLINE void multiply_neon(ck_tile t, int rows, int panels, ck_type type) {
     const char *w = t.w;
     for (size_t left = t.pairs; left > 0; left--, w += pair_bytes(type), x += 2 * rows, t.next += t.next_step) {
         float32x4_t values[2][2];  // up to 8 numbers may be read past the last column's: left.h
-        CK_TURN(left);
+        CK_LEAP(left);
         if (type == CK_BF16) CK_PREFETCH
 #pragma clang loop unroll(full)
         for (int i = 0; i < 4; i++)
@@ -331,11 +331,11 @@ static void multiply_tile(const ck_tiles *set, const ck_tile *tile, size_t rows,
 // What tile `index` of a strip asks for. A tile alone: what it, or the next one, will read. Otherwise the panels that follow in memory, half under each
 // of the first two tiles: the second one reads nothing else from there.
 static void ask_ahead(ck_tile *t, const ck_tiles *set, size_t tiles, size_t index, size_t rows, size_t panels) {
-    t->soon = t->next = t->w, t->next_step = t->turn = 0;
+    t->soon = t->next = t->w, t->next_step = t->leap_at = 0;
     if (tiles == 1 && set->ahead[rows] > 0) {
         size_t ahead = (set->ahead[rows] << 10) / panels, lines = ahead / LINE < t->pairs ? ahead / LINE : t->pairs;
         t->soon += ahead / 2, t->next += ahead, t->next_step = LINE;
-        t->turn = t->pairs - (t->pairs - lines) / PAIRS * PAIRS, t->leap = (panels - 1) * t->stride;
+        t->leap_at = t->pairs - (t->pairs - lines) / PAIRS * PAIRS, t->leap = (panels - 1) * t->stride;
     } else if (tiles > 1 && index < 2) {
         t->next += panels * t->stride + t->pairs * LINE / 2 * index, t->next_step = LINE / 2;
     }

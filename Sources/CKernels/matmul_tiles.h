@@ -20,9 +20,10 @@ typedef struct {
     const void *x, *w;
     size_t stride, pairs;
     // What to ask for, `next_step` bytes a pair of columns: lines wanted soon into the first-level cache (AVX-512), `next` into the second one. When
-    // `turn` pairs are left, the panels that follow begin: both go on `leap` bytes further.
+    // `leap_at` pairs are left, what is asked for is past these panels' ends: both go on `leap` bytes further, to the next ones (AVX2 goes straight on, which
+    // was no slower).
     const char *soon, *next;
-    size_t next_step, turn, leap;
+    size_t next_step, leap_at, leap;
     int stream;  // y, on whole lines of the caches, goes to memory past them: ck_stream_end
 } ck_tile;
 
