@@ -5,7 +5,7 @@
 #include "ck_threads.h"
 #include "vector.h"
 
-enum { TASK_ROWS = 8, TASK_ELEMENTS = 16384, TASK_COLUMNS = 128 };
+enum { TASK_ROWS = 8, TASK_ELEMENTS = 4096, TASK_COLUMNS = 128 };
 
 static size_t tasks(size_t count, size_t each) { return (count + each - 1) / each; }
 
@@ -17,7 +17,7 @@ typedef struct {
     void *out;
     const void *in;
     ck_type out_type, in_type;
-    size_t out_stride, in_stride, rows, n;
+    size_t out_stride, in_stride, rows, n, task_rows;
     const int32_t *index;
 } copies;
 
@@ -45,14 +45,15 @@ CK_KERNEL(copy, (const copies *a, size_t row), (a, row))
 
 static void copy_task(void *context, size_t index) {
     const copies *a = context;
-    for (size_t row = index * TASK_ROWS; row < end_of(index, TASK_ROWS, a->rows); row++) CK_CALL(copy)(a, row);
+    for (size_t row = index * a->task_rows; row < end_of(index, a->task_rows, a->rows); row++) CK_CALL(copy)(a, row);
 }
 
 void ck_copy_rows(
     void *out, ck_type out_type, size_t out_stride, const void *in, ck_type in_type, size_t in_stride, const int32_t *index, size_t rows,
     size_t n) {
-    copies a = {out, in, out_type, in_type, out_stride, in_stride, rows, n, index};
-    ck_parallel_for(tasks(rows, TASK_ROWS), copy_task, &a);
+    size_t task_rows = n == 0 || n > TASK_ELEMENTS ? 1 : TASK_ELEMENTS / n;  // one of 4864 numbers: a decoding step of few rows is copied by all threads
+    copies a = {out, in, out_type, in_type, out_stride, in_stride, rows, n, task_rows, index};
+    ck_parallel_for(tasks(rows, a.task_rows), copy_task, &a);
 }
 
 // x += delta

@@ -9,10 +9,11 @@
 enum { BLOCK = 1024 };
 
 typedef struct {
-    float *logits;
+    const float *logits;
+    float *gradient;
     size_t n;
     float inverse_temperature;
-    const int32_t *targets;
+    const int32_t *index, *targets;
     float *lse, *logprob, *entropy;
     const float *dlogprob, *dentropy;
     const double *uniform;
@@ -79,30 +80,32 @@ static void log_softmax_task(void *context, size_t row) { CK_CALL(log_softmax)(c
 void ck_log_softmax(
     const float *logits, size_t count, size_t n, float inverse_temperature, const int32_t *targets, float *lse, float *logprob,
     float *entropy) {
-    rows a = {.logits = (float *)(uintptr_t)logits, .n = n, .inverse_temperature = inverse_temperature, .targets = targets};
+    rows a = {.logits = logits, .n = n, .inverse_temperature = inverse_temperature, .targets = targets};
     a.lse = lse, a.logprob = logprob, a.entropy = entropy;
     ck_parallel_for(count, log_softmax_task, &a);
 }
 
 // d logprob / dz_j = [j = target] - p_j; d entropy / dz_j = -p_j (log p_j + entropy).
 CK_INLINE void log_softmax_backward_body(const rows *a, size_t row) {
-    float *x = a->logits + row * a->n;
+    const float *x = a->logits + (a->index ? (size_t)a->index[row] : row) * a->n;
+    float *out = a->gradient + row * a->n;
     float scale = a->inverse_temperature, lse = a->lse[row], entropy = a->entropy[row];
     float dlogprob = a->dlogprob[row] * scale, dentropy = a->dentropy ? a->dentropy[row] * scale : 0;
+#pragma clang loop vectorize(assume_safety)  // out may be x itself
     for (size_t i = 0; i < a->n; i++) {
         float logp = at_least(x[i] * scale - lse), p = ck_exp(logp);
-        x[i] = -p * (dlogprob + dentropy * (logp + entropy));
+        out[i] = -p * (dlogprob + dentropy * (logp + entropy));
     }
-    x[a->targets[row]] += dlogprob;
+    out[a->targets[row]] += dlogprob;
 }
 CK_KERNEL(log_softmax_backward, (const rows *a, size_t row), (a, row))
 
 static void log_softmax_backward_task(void *context, size_t row) { CK_CALL(log_softmax_backward)(context, row); }
 
 void ck_log_softmax_backward(
-    float *logits, size_t count, size_t n, float inverse_temperature, const int32_t *targets, const float *lse, const float *entropy,
-    const float *dlogprob, const float *dentropy) {
-    rows a = {.logits = logits, .n = n, .inverse_temperature = inverse_temperature, .targets = targets};
+    float *gradient, const float *logits, const int32_t *index, size_t count, size_t n, float inverse_temperature, const int32_t *targets,
+    const float *lse, const float *entropy, const float *dlogprob, const float *dentropy) {
+    rows a = {.logits = logits, .gradient = gradient, .index = index, .n = n, .inverse_temperature = inverse_temperature, .targets = targets};
     a.lse = (float *)(uintptr_t)lse, a.entropy = (float *)(uintptr_t)entropy, a.dlogprob = dlogprob, a.dentropy = dentropy;
     ck_parallel_for(count, log_softmax_backward_task, &a);
 }
@@ -132,7 +135,7 @@ static void sample_task(void *context, size_t row) { CK_CALL(sample)(context, ro
 void ck_sample(
     int32_t *out, const float *logits, size_t count, size_t n, float inverse_temperature, const double *uniform, float *lse, float *logprob,
     float *entropy) {
-    rows a = {.logits = (float *)(uintptr_t)logits, .n = n, .inverse_temperature = inverse_temperature, .uniform = uniform, .out = out};
+    rows a = {.logits = logits, .n = n, .inverse_temperature = inverse_temperature, .uniform = uniform, .out = out};
     a.lse = lse, a.logprob = logprob, a.entropy = entropy;
     ck_parallel_for(count, sample_task, &a);
 }
@@ -149,6 +152,6 @@ CK_KERNEL(argmax, (const rows *a, size_t row), (a, row))
 static void argmax_task(void *context, size_t row) { CK_CALL(argmax)(context, row); }
 
 void ck_argmax(int32_t *out, const float *logits, size_t count, size_t n) {
-    rows a = {.logits = (float *)(uintptr_t)logits, .n = n, .out = out};
+    rows a = {.logits = logits, .n = n, .out = out};
     ck_parallel_for(count, argmax_task, &a);
 }

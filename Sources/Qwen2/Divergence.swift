@@ -33,10 +33,9 @@ extension Qwen2Model {
         let packed = PackedGroups(groups)
         let (own, theirs) = (outputs(of: packed), reference.outputs(of: packed))
         var result = Divergence()
-        let rows = Self.headRows(isTrained: false)
-        for first in stride(from: 0, to: packed.targets.count, by: rows) {
-            let tokens = first..<min(first + rows, packed.targets.count), targets = Array(packed.targets[tokens])
-            let q = logits(of: tokens, packed, normed: own).logits, p = reference.logits(of: tokens, packed, normed: theirs).logits
+        for tokens in chunks(of: packed, rows: Self.headRows(isTrained: false)) {
+            let targets = Array(packed.targets[tokens])
+            let q = logits(of: tokens, packed, normed: own), p = reference.logits(of: tokens, packed, normed: theirs)
             func normalized(_ logits: UnsafePointer<Float>) -> (sums: [Float], logprobs: [Float]) {
                 var sums = [Float](repeating: 0, count: targets.count), logprobs = sums
                 ck_log_softmax(logits, targets.count, n, 1, targets, &sums, &logprobs, nil)

@@ -89,7 +89,7 @@ extension Qwen2Model {
                 var draw = active[sequence].draw(generation: generation, prompt: request.prompt, ids: [])
                 draw.allowed = allowed?(index, active[sequence].completion)
                 let drawn = sampler.sample(logits, [draw], keepsEntropy: tape != nil)
-                tape?.note(drawn, 0, from: logits, request: index, completion: active[sequence].completion)
+                tape?.note(drawn, 0, logits: 0, request: index, completion: active[sequence].completion)
                 append(drawn.tokens[0], drawn.logprobs[0], to: &active[sequence], &results, parameters, shouldStop)
             }
         }
@@ -108,7 +108,7 @@ extension Qwen2Model {
             }
             let room = tape?.room(for: rows.count)
             tape?.noteTokens(active.map { ($0.request, $0.completion) })
-            let logits = decode(rows, cache, logitsOf: Array(0..<rows.count), room)
+            let logits = decode(rows, cache, logitsOf: Array(0..<rows.count), room, into: tape?.logitsRoom(for: rows.count))
             let draws = active.map { sequence in
                 var draw = sequence.draw(
                     generation: generation, prompt: parameters.repetitionPenalty == 1 ? [] : requests[sequence.request].prompt,
@@ -118,8 +118,7 @@ extension Qwen2Model {
             }
             let drawn = sampler.sample(logits, draws, keepsEntropy: tape != nil)
             for row in active.indices {
-                tape?.note(
-                    drawn, row, from: logits + row * configuration.vocabularySize, request: active[row].request, completion: active[row].completion)
+                tape?.note(drawn, row, logits: row, request: active[row].request, completion: active[row].completion)
                 append(drawn.tokens[row], drawn.logprobs[row], to: &active[row], &results, parameters, shouldStop)
             }
             total += active.count
@@ -170,14 +169,16 @@ extension Qwen2Model {
             rows.positions = slice.map { Int32($0) }
             rows.keys = slice.map { ck_keys(start0: 0, n0: 0, start1: place, n1: $0 + 1) }
             rows.places = [(0, place + first, slice.count)]
-            logits = decode(rows, cache, logitsOf: slice.upperBound == prompt.count ? [slice.count - 1] : [], tape?.room(for: slice.count))
+            let isLast = slice.upperBound == prompt.count
+            logits = decode(
+                rows, cache, logitsOf: isLast ? [slice.count - 1] : [], tape?.room(for: slice.count), into: isLast ? tape?.logitsRoom(for: 1) : nil)
         }
         return logits
     }
 
-    /// Forwards the rows through the layers and gives the logits of some of them, [rows][vocabulary].
+    /// Forwards the rows through the layers and gives the logits of some of them, [rows][vocabulary], in `room` where that is given.
     private func decode(
-        _ rows: DecoderRows, _ cache: KeyValueCache, logitsOf wanted: [Int], _ tape: ActivationTape?
+        _ rows: DecoderRows, _ cache: KeyValueCache, logitsOf wanted: [Int], _ tape: ActivationTape?, into room: UnsafeMutablePointer<Float>?
     ) -> UnsafeMutablePointer<Float> {
         let hidden = configuration.hiddenSize
         let x = workspace.residual.floats(count: rows.count * hidden)
@@ -193,7 +194,7 @@ extension Qwen2Model {
         guard !wanted.isEmpty else { return workspace.logits.floats(count: 0) }
         let normed = workspace.normed.raw(byteCount: wanted.count * hidden * computeType.byteCount)
         normalize(x, by: norm, rows: wanted.count, into: normed)
-        let logits = workspace.logits.floats(count: wanted.count * configuration.vocabularySize)
+        let logits = room ?? workspace.logits.floats(count: wanted.count * configuration.vocabularySize)
         linear.forward([(head, nil, logits)], normed, rows: wanted.count)
         return logits
     }

@@ -1,11 +1,11 @@
-/// Logits from which tokens were sampled, [tokens][vocabulary] FP32, so that the backward pass need not make them again.
+/// Logits from which tokens were sampled, [rows][vocabulary] FP32, so that the backward pass need not make them again. The head writes them here.
 final class KeptLogits {
     private let vocabulary, capacity: Int
     private var count = 0
     private let buffer: AlignedBuffer
     private let memory: SpareMemory
 
-    /// Room for `capacity` tokens.
+    /// Room for `capacity` rows.
     init(vocabulary: Int, capacity: Int, memory: SpareMemory) {
         (self.vocabulary, self.capacity, self.memory) = (vocabulary, capacity, memory)
         buffer = memory.take(byteCount: capacity * vocabulary * 4)
@@ -13,16 +13,13 @@ final class KeptLogits {
 
     deinit { memory.give([buffer]) }
 
-    /// Keeps one token's logits and says where; nil when there is no room.
-    func keep(_ logits: UnsafePointer<Float>) -> Int32? {
-        guard count < capacity else { return nil }
-        (buffer.floats + count * vocabulary).update(from: logits, count: vocabulary)
-        defer { count += 1 }
-        return Int32(count)
-    }
+    /// All rows.
+    var rows: UnsafePointer<Float> { UnsafePointer(buffer.floats) }
 
-    /// Copies the logits at some places, [places][vocabulary].
-    func copy(_ places: ArraySlice<Int32>, into out: UnsafeMutablePointer<Float>) {
-        for (i, place) in places.enumerated() { (out + i * vocabulary).update(from: buffer.floats + Int(place) * vocabulary, count: vocabulary) }
+    /// Where the next `count` rows go, and the first one's place; nil when there is no room.
+    func room(for count: Int) -> (logits: UnsafeMutablePointer<Float>, place: Int32)? {
+        guard count <= capacity - self.count else { return nil }
+        defer { self.count += count }
+        return (buffer.floats + self.count * vocabulary, Int32(self.count))
     }
 }

@@ -25,35 +25,28 @@ extension Qwen2Model {
     /// times as many: each chunk but the first reads and writes all of the head's gradient, 0.5 GB.
     public static func headRows(isTrained: Bool) -> Int { isTrained ? 512 : 128 }
 
-    /// The logits from which some of the tokens come, as they were kept or made again, and what the head read; `normed` is [rows][hidden], a
-    /// matrix input.
-    func logits(
-        of tokens: Range<Int>, _ packed: PackedGroups, normed: UnsafeRawPointer, kept: (logits: KeptLogits, places: [Int32])? = nil
-    ) -> (logits: UnsafeMutablePointer<Float>, hidden: UnsafeMutableRawPointer) {
+    /// What the head reads to predict some of the tokens, [tokens][hidden] of `normed`, a matrix input, and room for as many logits.
+    private func headChunk(
+        _ tokens: Range<Int>, _ packed: PackedGroups, normed: UnsafeRawPointer
+    ) -> (hidden: UnsafeMutableRawPointer, logits: UnsafeMutablePointer<Float>) {
         let width = configuration.hiddenSize * computeType.byteCount
         let hidden = workspace.hidden.raw(byteCount: tokens.count * width)
         for (i, token) in tokens.enumerated() {
             (hidden + i * width).copyMemory(from: normed + Int(packed.predictors[token]) * width, byteCount: width)
         }
-        let logits = workspace.logits.floats(count: tokens.count * configuration.vocabularySize)
-        if let kept {
-            kept.logits.copy(kept.places[tokens], into: logits)
-        } else {
-            linear.forward([(head, nil, logits)], hidden, rows: tokens.count)
-        }
-        return (logits, hidden)
+        return (hidden, workspace.logits.floats(count: tokens.count * configuration.vocabularySize))
     }
 
-    /// Runs `body` on the logits of one chunk of predictors after the other.
-    private func forEachChunk(
-        of packed: PackedGroups, normed: UnsafeRawPointer, rows: Int, kept: (logits: KeptLogits, places: [Int32])? = nil,
-        _ body: (_ tokens: Range<Int>, _ hidden: UnsafeMutableRawPointer, _ logits: UnsafeMutablePointer<Float>) -> Void
-    ) {
-        for first in stride(from: 0, to: packed.targets.count, by: rows) {
-            let tokens = first..<min(first + rows, packed.targets.count)
-            let (logits, hidden) = logits(of: tokens, packed, normed: normed, kept: kept)
-            body(tokens, hidden, logits)
-        }
+    /// The logits from which some of the tokens come, [tokens][vocabulary].
+    func logits(of tokens: Range<Int>, _ packed: PackedGroups, normed: UnsafeRawPointer) -> UnsafeMutablePointer<Float> {
+        let (hidden, logits) = headChunk(tokens, packed, normed: normed)
+        linear.forward([(head, nil, logits)], hidden, rows: tokens.count)
+        return logits
+    }
+
+    /// The tokens that are predicted, so many at a time.
+    func chunks(of packed: PackedGroups, rows: Int) -> [Range<Int>] {
+        stride(from: 0, to: packed.targets.count, by: rows).map { $0..<min($0 + rows, packed.targets.count) }
     }
 
     func statistics(of packed: PackedGroups, normed: UnsafeRawPointer, temperature: Float) -> TokenStatistics {
@@ -65,14 +58,14 @@ extension Qwen2Model {
             result.logprobs.withUnsafeMutableBufferPointer { logprobs in
                 result.entropies.withUnsafeMutableBufferPointer { entropies in
                     targets.withUnsafeBufferPointer { targets in
-                        forEachChunk(of: packed, normed: normed, rows: Self.headRows(isTrained: false)) { tokens, _, logits in
-                            guard let sums = sums.baseAddress, let logprobs = logprobs.baseAddress, let entropies = entropies.baseAddress,
-                                let targets = targets.baseAddress
-                            else { return }
+                        guard let sums = sums.baseAddress, let logprobs = logprobs.baseAddress, let entropies = entropies.baseAddress,
+                            let targets = targets.baseAddress
+                        else { return }
+                        for tokens in chunks(of: packed, rows: Self.headRows(isTrained: false)) {
                             let first = tokens.lowerBound
                             ck_log_softmax(
-                                logits, tokens.count, configuration.vocabularySize, 1 / temperature, targets + first, sums + first,
-                                logprobs + first, entropies + first)
+                                logits(of: tokens, packed, normed: normed), tokens.count, configuration.vocabularySize, 1 / temperature,
+                                targets + first, sums + first, logprobs + first, entropies + first)
                         }
                     }
                 }
@@ -90,13 +83,16 @@ extension Qwen2Model {
         let hidden = configuration.hiddenSize
         let rows = Self.headRows(isTrained: head.gradientBuffer != nil)
         let dHidden = workspace.dHidden.floats(count: rows * hidden)
-        forEachChunk(of: packed, normed: normed, rows: rows, kept: logits.map { ($0, statistics.logitPlaces) }) { tokens, inputs, logits in
+        for tokens in chunks(of: packed, rows: rows) {
             let slice = { (array: [Float]) in Array(array[tokens]) }
+            let (inputs, gradient) = headChunk(tokens, packed, normed: normed)
+            if logits == nil { linear.forward([(head, nil, gradient)], inputs, rows: tokens.count) }
             ck_log_softmax_backward(
-                logits, tokens.count, configuration.vocabularySize, 1 / temperature, Array(packed.targets[tokens]), slice(statistics.logSumExps),
+                gradient, logits?.rows ?? UnsafePointer(gradient), logits.map { _ in Array(statistics.logitPlaces[tokens]) }, tokens.count,
+                configuration.vocabularySize, 1 / temperature, Array(packed.targets[tokens]), slice(statistics.logSumExps),
                 slice(statistics.entropies), slice(active.dLogprobs), active.dEntropies.map(slice))
             linear.backward(
-                [(head, nil, logits)], x: inputs, rows: tokens.count, inputs: hidden, dx: dHidden, scratch: workspace.packedInput)
+                [(head, nil, gradient)], x: inputs, rows: tokens.count, inputs: hidden, dx: dHidden, scratch: workspace.packedInput)
             ck_scatter_add(dNormed, Array(packed.predictors[tokens]), dHidden, tokens.count, hidden)
         }
     }

@@ -9,12 +9,14 @@ public final class RolloutTape {
     private var rows: [GroupRows]
     private var statistics: [[TokenStatistics]]
     private var logits: KeptLogits?
+    /// The place of the first of the logits made last.
+    private var place: Int32 = 0
 
     /// A tape for one call of `generate` at this temperature.
     /// - Parameters:
     ///   - completions: how many completions each request asks for.
     ///   - capacity: tokens, prompts once a request; a generation that needs more is not kept.
-    ///   - logitTokens: completion tokens whose logits are kept too; a generation that has more keeps none.
+    ///   - logitTokens: completion tokens whose logits are kept too, the first ones of a prompt's completions once; a generation that has more keeps none.
     ///   - recomputes: as of `Qwen2Model.forward`.
     public init(_ model: Qwen2Model, completions: [Int], capacity: Int, logitTokens: Int = 0, temperature: Float, recomputes: Bool = false) {
         self.temperature = temperature
@@ -47,16 +49,22 @@ public final class RolloutTape {
         for (row, token) in fed.enumerated() { rows[token.request].completions[token.completion].append(Int32(activations.count + row)) }
     }
 
-    /// What a token was drawn from and what the sampler says of it; `from` is the row's logits.
-    func note(_ drawn: Sampler.Drawn, _ row: Int, from logits: UnsafePointer<Float>, request: Int, completion: Int) {
+    /// Where the logits of the next `count` rows are to be made; nil when they are not kept.
+    func logitsRoom(for count: Int) -> UnsafeMutablePointer<Float>? {
+        guard let room = logits?.room(for: count) else {
+            logits = nil
+            return nil
+        }
+        place = room.place
+        return room.logits
+    }
+
+    /// What the sampler says of a token that was drawn from one of the logits made last.
+    func note(_ drawn: Sampler.Drawn, _ row: Int, logits: Int, request: Int, completion: Int) {
         statistics[request][completion].logprobs.append(drawn.logprobs[row])
         statistics[request][completion].entropies.append(drawn.entropies[row])
         statistics[request][completion].logSumExps.append(drawn.logSumExps[row])
-        if let place = self.logits?.keep(logits) {
-            statistics[request][completion].logitPlaces.append(place)
-        } else {
-            self.logits = nil
-        }
+        statistics[request][completion].logitPlaces.append(place + Int32(logits))
     }
 
     /// The forward pass of some of the completions, as `Qwen2Model.forward` would give it.

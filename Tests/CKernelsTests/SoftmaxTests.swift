@@ -53,12 +53,17 @@ extension Kernels {
                 ck_log_softmax(logits, 1, logits.count, 1, [2], &lse, &logprob, &entropy)
                 #expect(deviation([lse, logprob, entropy], [expected.lse, expected.logprob[2], expected.entropy]) < 1e-6)
                 var gradient = logits
-                ck_log_softmax_backward(&gradient, 1, logits.count, 1, [2], &lse, &entropy, [1], [0.5])
+                ck_log_softmax_backward(&gradient, logits, nil, 1, logits.count, 1, [2], &lse, &entropy, [1], [0.5])
                 #expect(gradient.allSatisfy { $0.isFinite } && gradient[0] == 0 && gradient[1] == 0)
                 gradient = logits
-                ck_log_softmax_backward(&gradient, 1, logits.count, 1, [2], &lse, &entropy, [1], nil)
+                ck_log_softmax_backward(&gradient, logits, nil, 1, logits.count, 1, [2], &lse, &entropy, [1], nil)
                 #expect(gradient.allSatisfy { $0.isFinite } && gradient[0] == 0)
             }
+        }
+
+        /// Lets a kernel replace its input.
+        private func inPlace(_ row: inout [Float], _ body: (UnsafeMutablePointer<Float>) -> Void) {
+            row.withUnsafeMutableBufferPointer { if let start = $0.baseAddress { body(start) } }
         }
 
         @Test(arguments: [2, 199, 5000], [1, 0.7] as [Float]) func theGradientIsTheDerivative(n: Int, inverse: Float) {
@@ -91,10 +96,19 @@ extension Kernels {
                 )
                 ck_log_softmax(logits, rows, n, inverse, targets, &lse, &logprob, &entropy)
                 var (both, one) = (logits, logits)
-                ck_log_softmax_backward(&both, rows, n, inverse, targets, lse, entropy, dlogprob, dentropy)
-                ck_log_softmax_backward(&one, rows, n, inverse, targets, lse, entropy, dlogprob, nil)
+                inPlace(&both) { ck_log_softmax_backward($0, $0, nil, rows, n, inverse, targets, lse, entropy, dlogprob, dentropy) }
+                inPlace(&one) { ck_log_softmax_backward($0, $0, nil, rows, n, inverse, targets, lse, entropy, dlogprob, nil) }
                 #expect(deviation(both, expected, scale: 0.1) < 1e-5)
                 #expect(deviation(one, plain, scale: 0.1) < 1e-5)
+                // From rows that lie elsewhere: the same bits.
+                let places = (0..<rows).map { Int32(($0 * 7 + 3) % (rows + 1)) }
+                #expect(Set(places).count == rows)
+                var scattered = [Float](repeating: .nan, count: (rows + 1) * n), taken = logits
+                for (r, place) in places.map(Int.init).enumerated() {
+                    scattered.replaceSubrange(place * n..<(place + 1) * n, with: logits[r * n..<(r + 1) * n])
+                }
+                ck_log_softmax_backward(&taken, scattered, places, rows, n, inverse, targets, lse, entropy, dlogprob, dentropy)
+                #expect(taken.bits == both.bits)
             }
         }
 
@@ -106,7 +120,7 @@ extension Kernels {
             underEverySet { _ in
                 func exponentials(_ x: [Float]) -> [Float] {
                     var row = x + [0]  // the target, which gets dlogprob added
-                    ck_log_softmax_backward(&row, 1, row.count, 1, [Int32(x.count)], [0], [0], [1], nil)
+                    inPlace(&row) { ck_log_softmax_backward($0, $0, nil, 1, x.count + 1, 1, [Int32(x.count)], [0], [0], [1], nil) }
                     return row.dropLast().map { -$0 }
                 }
                 let found = exponentials(x)

@@ -148,7 +148,11 @@ import Testing
         let few = derivatives.indices.map { $0 < groups[0].completions[0].count ? 0 : derivatives[$0] }
         #expect(gradients(model, kept, few) == gradients(model, model.forward(groups, temperature: 0.9), few))
         // Where they do not all fit, none is kept, and nothing else changes.
-        let (same, short) = try rollout(model, golden, capacity: 1000, logitTokens: kept.statistics.logprobs.count - 1)
+        let rows = kept.statistics.logprobs.count - 2 * 2  // a prompt's three completions take their first tokens from one row
+        #expect(Set(kept.statistics.logitPlaces).count == rows)
+        let (fitting, full) = try rollout(model, golden, capacity: 1000, logitTokens: rows)
+        #expect(try #require(full.pass(fitting, members: members)).logits != nil)
+        let (same, short) = try rollout(model, golden, capacity: 1000, logitTokens: rows - 1)
         let without = try #require(short.pass(same, members: members))
         #expect(same == groups && without.logits == nil && without.statistics.logitPlaces.isEmpty)
         #expect(gradients(model, without, derivatives, derivatives) == reference)

@@ -42,8 +42,10 @@ static void exercise_rows(size_t rows, size_t n) {
     ck_column_sums(weight, a, rows, n);
     float *table = floats(n * n, 1);
     ck_scatter_add(table, ids, a, rows, n);
-    ck_log_softmax(c, rows, n, 1, ids, sums, logprob, entropy), ck_sample(ids, c, rows, n, 1, uniforms, sums, logprob, entropy);
-    ck_log_softmax_backward(c, rows, n, 1, ids, sums, entropy, logprob, entropy), ck_argmax(ids, a, rows, n);
+    ck_log_softmax(c, rows, n, 1, ids, sums, logprob, entropy);
+    ck_log_softmax_backward(b, c, ids, rows, n, 1, ids, sums, entropy, logprob, entropy);
+    ck_sample(ids, c, rows, n, 1, uniforms, sums, logprob, entropy);
+    ck_log_softmax_backward(c, c, NULL, rows, n, 1, ids, sums, entropy, logprob, entropy), ck_argmax(ids, a, rows, n);
     ck_adamw_step step = {1e-3, 0.9, 0.999, 1e-8, 0.01, 1, 0.1, 0.001};
     float *m = array(rows * n, sizeof *m), *v = array(rows * n, sizeof *v);
     memset(m, 0, rows * n * sizeof *m), memset(v, 0, rows * n * sizeof *v);
