@@ -29,20 +29,6 @@ func with<Result>(threads count: Int32, _ body: () throws -> Result) rethrows ->
     return try body()
 }
 
-/// ck_matmul of one matrix.
-func multiply(
-    _ y: inout [Float], _ ldy: Int, _ x: [UInt16], _ m: Int, _ k: Int, _ packed: [UInt16], _ n: Int, bias: [Float]? = nil, accumulate: Bool = false
-) {
-    with(&y, ldy, packed, n, bias) { ck_matmul($0, 1, x, m, k, accumulate ? 1 : 0) }
-}
-
-/// ck_matmul_f32 of one matrix.
-func multiplyF32(
-    _ y: inout [Float], _ ldy: Int, _ x: [Float], _ m: Int, _ k: Int, _ w: [Float], _ n: Int, bias: [Float]? = nil, accumulate: Bool = false
-) {
-    with(&y, ldy, w, n, bias) { ck_matmul_f32($0, 1, x, m, k, accumulate ? 1 : 0) }
-}
-
 /// ck_matmul_quantized of one matrix; x is FP32 or BF16.
 func multiply<Element: BitwiseCopyable>(
     _ y: inout [Float], _ ldy: Int, _ x: [Element], _ m: Int, _ k: Int, _ packed: [UInt8], _ type: ck_quantized_type, _ n: Int, bias: [Float]? = nil
@@ -50,7 +36,8 @@ func multiply<Element: BitwiseCopyable>(
     with(&y, ldy, packed, n, bias) { ck_matmul_quantized($0, 1, type, x, Element.self == Float.self ? CK_F32 : CK_BF16, m, k) }
 }
 
-private func with<Packed: BitwiseCopyable>(
+/// One output of a product, for a call of its kernel.
+func with<Packed: BitwiseCopyable>(
     _ y: inout [Float], _ ldy: Int, _ packed: [Packed], _ n: Int, _ bias: [Float]?, _ body: (UnsafePointer<ck_output>) -> Void
 ) {
     y.withUnsafeMutableBufferPointer { y in
@@ -65,7 +52,7 @@ private func with<Packed: BitwiseCopyable>(
 }
 
 /// Products of one x with several matrices, all with the same bias, in one call of a kernel.
-func multiply<Packed: BitwiseCopyable>(
+func together<Packed: BitwiseCopyable>(
     _ sizes: [Int], _ packed: [[Packed]], bias: [Float], rows: Int, _ kernel: ([ck_output]) -> Void
 ) -> [[Float]] {
     let memory = zip(sizes, packed).map { n, packed in

@@ -11,11 +11,11 @@ extension Kernels {
         }
 
         /// One row, every tile height, expanded panels (from 60 rows on), a chunk of 120 rows and one more, one output, ragged panels, odd k, k across
-        /// its blocks.
+        /// its blocks, more rows than are laid out at a time in FP32, and three of its blocks.
         static let shapes = [
             Shape(1, 1, 2), Shape(1, 16, 64), Shape(1, 199, 896), Shape(2, 130, 66), Shape(3, 15, 2100), Shape(4, 64, 1024), Shape(5, 17, 1026),
             Shape(6, 33, 30), Shape(7, 65, 128), Shape(13, 129, 16), Shape(14, 20, 515), Shape(59, 31, 48), Shape(61, 48, 515), Shape(121, 70, 33),
-            Shape(0, 16, 16), Shape(2, 20, 0), Shape(3, 40, 9), Shape(1, 33, 17),
+            Shape(0, 16, 16), Shape(2, 20, 0), Shape(3, 40, 9), Shape(1, 33, 17), Shape(570, 19, 21), Shape(15, 70, 1793),
         ]
 
         static func pack(_ w: [UInt16], n: Int, k: Int) -> [UInt16] {
@@ -24,8 +24,8 @@ extension Kernels {
             return packed
         }
 
-        /// The chain that the header promises, in Swift's own arithmetic. A product of two BF16 numbers is exact in FP32 (16 bits of significand),
-        /// so fused and separate roundings agree; vdpbf16ps takes the odd column of a pair first.
+        /// The chain that the headers promise, in Swift's own arithmetic: fused multiply-adds, of which a product of two BF16 numbers, exact in FP32,
+        /// needs none. vdpbf16ps takes the odd column of a pair first.
         static func chain(from start: Float, _ count: Int, oddFirst: Bool, _ term: (Int) -> (Float, Float)) -> Float {
             var sum = start
             for i in 0..<count {
@@ -62,45 +62,50 @@ extension Kernels {
             }
         }
 
-        @Test(arguments: shapes) func everyOutputIsOneChainAlongK(shape: Shape) {
+        @Test(arguments: Matrix.Element.allCases, shapes) func everyOutputIsOneChainAlongK(element: Matrix.Element, shape: Shape) {
             let (m, n, k) = (shape.m, shape.n, shape.k), ldy = n + 3
             var random = Random(5)
-            let x = random.bf16(m * k), w = random.bf16(n * k), bias = random.floats(n), held = random.floats(m * ldy)
-            let packed = Self.pack(w, n: n, k: k), (xs, ws) = (x.map(value), w.map(value))
+            let x = random.numbers(m * k, element), matrix = Matrix(element, n: n, k: k, &random), w = matrix.values
+            let bias = random.floats(n), held = random.floats(m * ldy)
             enum Start: CaseIterable { case zero, bias, held }
             for start in Start.allCases {
-                underEverySet { level in
-                    var y = held
-                    multiply(&y, ldy, x, m, k, packed, n, bias: start == .bias ? bias : nil, accumulate: start == .held)
+                func chains(oddFirst: Bool) -> [UInt32] {
                     var expected = held, worst = 0.0
                     for r in 0..<m {
                         for c in 0..<n {
                             let first = start == .zero ? 0 : start == .bias ? bias[c] : held[r * ldy + c]
-                            expected[r * ldy + c] = Self.chain(from: first, k, oddFirst: level == CK_ISA_AVX512BF16) {
-                                (xs[r * k + $0], ws[c * k + $0])
-                            }
-                            // And in FP64: the chain is a product of matrices.
+                            let chain = Self.chain(from: first, k, oddFirst: oddFirst) { (x[r * k + $0], w[c * k + $0]) }
+                            expected[r * ldy + c] = chain
                             var (sum, size) = (Double(first), abs(Double(first)))
                             for i in 0..<k {
-                                let product = Double(xs[r * k + i]) * Double(ws[c * k + i])
+                                let product = Double(x[r * k + i]) * Double(w[c * k + i])
                                 (sum, size) = (sum + product, size + abs(product))
                             }
-                            worst = max(worst, abs(Double(y[r * ldy + c]) - sum) / (Double(k + 1) * 0x1p-24 * size + .leastNormalMagnitude))
+                            worst = max(worst, abs(Double(chain) - sum) / (Double(k + 1) * 0x1p-24 * size + .leastNormalMagnitude))
                         }
                     }
-                    #expect(y.bits == expected.bits)  // the gaps between rows included
-                    #expect(worst <= 1)
+                    #expect(worst <= 1)  // in FP64: the chain is a product of matrices
+                    return expected.bits
+                }
+                var expected: [Bool: [UInt32]] = [:]
+                underEverySet { level in
+                    var y = held
+                    matrix.multiply(&y, ldy, x, rows: m, bias: start == .bias ? bias : nil, accumulate: start == .held)
+                    let oddFirst = element == .bf16 && level == CK_ISA_AVX512BF16
+                    let bits = expected[oddFirst] ?? chains(oddFirst: oddFirst)
+                    expected[oddFirst] = bits
+                    #expect(y.bits == bits)  // the gaps between rows included
                 }
             }
         }
 
-        @Test func aRowsBitsDoNotDependOnItsNeighboursOnThreadsOrOnTheStride() {
+        @Test(arguments: Matrix.Element.allCases) func aRowsBitsDoNotDependOnItsNeighboursOnThreadsOrOnTheStride(_ element: Matrix.Element) {
             let (m, n, k) = (127, 200, 1090)
             var random = Random(6)
-            let x = random.bf16(m * k, in: -3...3), packed = Self.pack(random.bf16(n * k), n: n, k: k), bias = random.floats(n)
+            let x = random.numbers(m * k, element, in: -3...3), matrix = Matrix(element, n: n, k: k, &random), bias = random.floats(n)
             func product(_ rows: Range<Int>, ldy: Int) -> [UInt32] {
                 var y = [Float](repeating: 0, count: rows.count * ldy)
-                multiply(&y, ldy, Array(x[rows.lowerBound * k..<rows.upperBound * k]), rows.count, k, packed, n, bias: bias)
+                matrix.multiply(&y, ldy, Array(x[rows.lowerBound * k..<rows.upperBound * k]), rows: rows.count, bias: bias)
                 return rows.indices.flatMap { row in y[(row - rows.lowerBound) * ldy..<(row - rows.lowerBound) * ldy + n].bits }
             }
             underEverySet { _ in
@@ -117,35 +122,17 @@ extension Kernels {
             }
         }
 
-        @Test func outputsOfOneInputAreWhatEachIsAlone() {
-            let k = 300, sizes = [200, 16, 1, 130]
+        @Test(arguments: Matrix.Element.allCases) func outputsOfOneInputAreWhatEachIsAlone(_ element: Matrix.Element) {
+            let k = 300
             var random = Random(8)
-            let packed = sizes.map { Self.pack(random.bf16($0 * k), n: $0, k: k) }, bias = random.floats(200)
+            let matrices = [200, 16, 1, 130].map { Matrix(element, n: $0, k: k, &random) }, bias = random.floats(200)
             for m in [1, 3, 8, 61, 130] {
-                let x = random.bf16(m * k)
+                let x = random.numbers(m * k, element)
                 underEverySet { _ in
-                    let alone = zip(sizes, packed).map { n, packed in
-                        var y = [Float](repeating: 0, count: m * n)
-                        multiply(&y, n, x, m, k, packed, n, bias: bias)
-                        return y.bits
-                    }
-                    let together = multiply(sizes, packed, bias: bias, rows: m) { ck_matmul($0, sizes.count, x, m, k, 0) }
-                    #expect(together.map(\.bits) == alone)
+                    let alone = matrices.map { $0.multiply(x, rows: m, bias: bias).bits }
+                    #expect(Matrix.multiply(matrices, x, rows: m, bias: bias).map(\.bits) == alone)
                 }
             }
-        }
-
-        @Test func scalarAndVectorsAgreeBitForBit() {
-            let (m, n, k) = (9, 177, 2100)
-            var random = Random(7)
-            let x = random.bf16(m * k), packed = Self.pack(random.bf16(n * k), n: n, k: k)
-            var bits: [[UInt32]] = []
-            underEverySet { level in
-                var y = [Float](repeating: 0, count: m * n)
-                multiply(&y, n, x, m, k, packed, n)
-                if level != CK_ISA_AVX512BF16 { bits.append(y.bits) }
-            }
-            #expect(bits.allSatisfy { $0 == bits[0] })
         }
 
         /// dy of the two backward products: numbers that BF16 has to round, and what it makes of them.

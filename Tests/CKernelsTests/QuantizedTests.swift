@@ -143,7 +143,7 @@ extension Kernels {
                         multiply(&y, n, x, m, k, packed, type, n, bias: bias)
                         return y.bits
                     }
-                    let together = multiply(sizes, packed, bias: bias, rows: m) { ck_matmul_quantized($0, sizes.count, type, x, CK_BF16, m, k) }
+                    let together = together(sizes, packed, bias: bias, rows: m) { ck_matmul_quantized($0, sizes.count, type, x, CK_BF16, m, k) }
                     #expect(together.map(\.bits) == alone)
                 }
             }

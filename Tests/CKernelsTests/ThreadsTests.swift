@@ -146,12 +146,8 @@ extension Kernels {
         @Test func aTaskMayCallKernelsAskForThreadsAndSetThem() {
             let (m, n, k) = (70, 90, 64)
             var random = Random(10)
-            let x = random.bf16(m * k), packed = Matmul.pack(random.bf16(n * k), n: n, k: k)
-            @Sendable func product() -> [UInt32] {
-                var y = [Float](repeating: 0, count: m * n)
-                multiply(&y, n, x, m, k, packed, n)
-                return y.bits
-            }
+            let x = random.numbers(m * k, .bf16), matrix = Matrix(.bf16, n: n, k: k, &random)
+            @Sendable func product() -> [UInt32] { matrix.multiply(x, rows: m).bits }
             let expected = product()
             with(threads: 3) {
                 let right = Visits(8)
