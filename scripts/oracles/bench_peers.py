@@ -36,8 +36,9 @@ MEASURES = {
     "prefill of 512, int8": (["--only", "prefill", "--dtype", "int8"], ("prefill", 1), [("llama.cpp Q8_0", "llama", "q8_0", "prefill", "1")]),
     "decode, 1 sequence, int8": (["--only", "decode", "--dtype", "int8"], ("decode", 1), [("llama.cpp Q8_0", "llama", "q8_0", "decode", "1")]),
     "decode, 1 sequence, int4": (["--only", "decode", "--dtype", "int4"], ("decode", 1), [("llama.cpp Q4_0", "llama", "q4_0", "decode", "1")]),
-    "GRPO step, 8 x 64 tokens": (["--only", "train_step"], ("train_step", 8), [("TRL float32", "trl", "fp32", "1", "40"), ("TRL default", "trl", "default", "1", "40"),
-                                                                              ("TRL all bfloat16", "trl", "pure-bf16", "1", "40")]),
+    "GRPO step, 8 x 64 tokens": (["--only", "train_step", "--repeats", "3"], ("train_step", 8), [("TRL float32", "trl", "fp32", "1", "40"),
+                                                                                                 ("TRL default", "trl", "default", "1", "40"),
+                                                                                                 ("TRL all bfloat16", "trl", "pure-bf16", "1", "40")]),
     "GRPO step, 32 x 64 tokens, prompts of 300": (["--only", "train_step_long"], ("train_step_long", 32), [("TRL float32", "trl", "fp32", "4", "300"),
                                                                                                          ("TRL default", "trl", "default", "4", "300")]),
     "start to first token": (None, None, [("llama.cpp", "llama", "bf16", "start", "1"), ("transformers", "transformers", "bfloat16", "start", "1")]),
@@ -129,8 +130,8 @@ def vllm(model, dtype, measure, sequences):
 
 
 def trl(model, mode, prompts, prompt_tokens):
-    """Seconds of the last GRPO step in TRL: the second one of one prompt, of several, which take minutes, the first. A micro-batch is one prompt's completions:
-    more at once do not fit 24 GB."""
+    """Seconds of a GRPO step in TRL: the median of three after the first one, as ours; of several prompts, whose steps take minutes, the first. A micro-batch
+    is one prompt's completions: more at once do not fit 24 GB."""
     import os
     os.environ["HF_HUB_OFFLINE"] = "1"
     from datasets import Dataset
@@ -149,7 +150,7 @@ def trl(model, mode, prompts, prompt_tokens):
     text = "The quick brown fox jumps over the lazy dog while the old river carries its boats slowly towards the sea. " * 40
     ids = tokenizer(text)["input_ids"]
     chats = [tokenizer.decode(ids[i:i + prompt_tokens]) for i in range(prompts)]  # they do not begin alike
-    steps = 2 if prompts == 1 else 1
+    steps = 4 if prompts == 1 else 1
     with tempfile.TemporaryDirectory() as output:
         arguments = GRPOConfig(output_dir=output, use_cpu=True, max_steps=steps, bf16=mode != "fp32", gradient_checkpointing=False, report_to=[],
                                save_strategy="no", disable_tqdm=True, per_device_train_batch_size=8, gradient_accumulation_steps=prompts, num_generations=8,
@@ -158,7 +159,7 @@ def trl(model, mode, prompts, prompt_tokens):
         trainer = GRPOTrainer(model=model, args=arguments, train_dataset=Dataset.from_dict({"prompt": chats * steps}), callbacks=[Clock()],
                               reward_funcs=lambda completions, **_: [float(i % 8) for i in range(len(completions))])
         trainer.train()
-    return seconds[-1]
+    return statistics.median(seconds[1:] or seconds)
 
 
 def peer_turn(arguments, words):
@@ -169,7 +170,7 @@ def peer_turn(arguments, words):
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE if words[0] == "trl" else None)
     except subprocess.TimeoutExpired:
-        return PATIENCE / 2, True  # its steps did not end in this time
+        return PATIENCE / 4, True  # its four steps did not end in this time
     if done.returncode != 0:
         sys.exit(f"{' '.join(words)} failed:\n{done.stderr[-3000:]}")
     return (time.perf_counter() - began if words[2] == "start" else float(done.stdout.strip().splitlines()[-1])), False
@@ -182,7 +183,8 @@ def our_turn(arguments, options):
         subprocess.run([arguments.cli, "generate", arguments.model, "--prompt", "Hello", "--max-new-tokens", "1", "--threads", str(THREADS)], check=True,
                        capture_output=True)
         return {None: time.perf_counter() - began}
-    command = [arguments.cli, "bench", arguments.model, "--json", "--repeats", "1", "--threads", str(THREADS), *options]
+    repeats = [] if "--repeats" in options else ["--repeats", "1"]
+    command = [arguments.cli, "bench", arguments.model, "--json", "--threads", str(THREADS), *options, *repeats]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     return {(line["measure"], line["sequences"]): line["seconds"] for line in map(json.loads, lines)}
 
