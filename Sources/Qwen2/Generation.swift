@@ -89,7 +89,7 @@ extension Qwen2Model {
                 var draw = active[sequence].draw(generation: generation, prompt: request.prompt, ids: [])
                 draw.allowed = allowed?(index, active[sequence].completion)
                 let drawn = sampler.sample(logits, [draw], keepsEntropy: tape != nil)
-                tape?.note(drawn, 0, logits: 0, request: index, completion: active[sequence].completion)
+                tape?.note(drawn, 0, from: 0, request: index, completion: active[sequence].completion)
                 append(drawn.tokens[0], drawn.logprobs[0], to: &active[sequence], &results, parameters, shouldStop)
             }
         }
@@ -118,7 +118,7 @@ extension Qwen2Model {
             }
             let drawn = sampler.sample(logits, draws, keepsEntropy: tape != nil)
             for row in active.indices {
-                tape?.note(drawn, row, logits: row, request: active[row].request, completion: active[row].completion)
+                tape?.note(drawn, row, from: row, request: active[row].request, completion: active[row].completion)
                 append(drawn.tokens[row], drawn.logprobs[row], to: &active[row], &results, parameters, shouldStop)
             }
             total += active.count

@@ -59,8 +59,8 @@ public final class RolloutTape {
         return room.logits
     }
 
-    /// What the sampler says of a token that was drawn from one of the logits made last.
-    func note(_ drawn: Sampler.Drawn, _ row: Int, logits: Int, request: Int, completion: Int) {
+    /// What the sampler says of a token; `from` is the row of the logits made last that it was drawn from.
+    func note(_ drawn: Sampler.Drawn, _ row: Int, from logits: Int, request: Int, completion: Int) {
         statistics[request][completion].logprobs.append(drawn.logprobs[row])
         statistics[request][completion].entropies.append(drawn.entropies[row])
         statistics[request][completion].logSumExps.append(drawn.logSumExps[row])
