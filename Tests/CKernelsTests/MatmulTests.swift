@@ -10,8 +10,8 @@ extension Kernels {
             init(_ m: Int, _ n: Int, _ k: Int) { (self.m, self.n, self.k) = (m, n, k) }
         }
 
-        /// One row, every tile height, expanded panels (from 60 rows on), a chunk of 120 rows and one more, one output, ragged panels, odd k, k across
-        /// its blocks, more rows than are laid out at a time in FP32, and three of its blocks.
+        /// One row, every tile height, several chunks of rows, one output, ragged panels, odd k, k across its blocks, more rows than are laid out at a
+        /// time in FP32, and three of its blocks.
         static let shapes = [
             Shape(1, 1, 2), Shape(1, 16, 64), Shape(1, 199, 896), Shape(2, 130, 66), Shape(3, 15, 2100), Shape(4, 64, 1024), Shape(5, 17, 1026),
             Shape(6, 33, 30), Shape(7, 65, 128), Shape(13, 129, 16), Shape(14, 20, 515), Shape(59, 31, 48), Shape(61, 48, 515), Shape(121, 70, 33),
@@ -24,8 +24,8 @@ extension Kernels {
             return packed
         }
 
-        /// The chain that the headers promise, in Swift's own arithmetic: fused multiply-adds, of which a product of two BF16 numbers, exact in FP32,
-        /// needs none. vdpbf16ps takes the odd column of a pair first.
+        /// The chain of fused multiply-adds that the headers promise, in Swift's own arithmetic. vdpbf16ps takes the odd column of a pair first; that it
+        /// rounds products and sums apart shows nowhere, because the product of two BF16 numbers is exact in FP32.
         static func chain(from start: Float, _ count: Int, oddFirst: Bool, _ term: (Int) -> (Float, Float)) -> Float {
             var sum = start
             for i in 0..<count {
