@@ -18,6 +18,7 @@ enum { MOST_VERSIONS = 8, LAYERS = 24, MOST_ROWS = 552, WIDEST = 9728, LIMITS = 
 typedef struct {
     const char *name;
     __typeof__(&ck_matmul) matmul;
+    __typeof__(&ck_matmul_f32) matmul_f32;
     __typeof__(&ck_matmul_nn) nn;
     __typeof__(&ck_matmul_tn) tn;
     __typeof__(&ck_matmul_quantized) quantized;
@@ -31,8 +32,8 @@ static const struct {
 } shapes[] = {{896, 1152}, {896, 896}, {896, 9728}, {4864, 896}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-typedef enum { MATMUL, NN, TN, INT8, INT4 } kind;
-static const char *const kinds[] = {"matmul", "nn", "tn", "int8", "int4"};
+typedef enum { MATMUL, FP32, NN, TN, INT8, INT4 } kind;
+static const char *const kinds[] = {"matmul", "fp32", "nn", "tn", "int8", "int4"};
 
 // So many rows through so many layers: tens of milliseconds to a second.
 static const struct {
@@ -40,9 +41,9 @@ static const struct {
     size_t rows, layers;
 } measures[] = {
     {MATMUL, 1, LAYERS}, {MATMUL, 2, LAYERS}, {MATMUL, 3, LAYERS},  {MATMUL, 4, LAYERS}, {MATMUL, 5, LAYERS},  {MATMUL, 6, LAYERS}, {MATMUL, 8, LAYERS},
-    {MATMUL, 16, 8},     {MATMUL, 32, 4},     {MATMUL, 100, 2},     {MATMUL, 512, 1},    {NN, 100, 2},         {NN, 552, 1},        {TN, 100, 2},
-    {TN, 552, 1},        {INT8, 1, LAYERS},   {INT8, 2, LAYERS},    {INT8, 8, LAYERS},   {INT8, 512, 1},       {INT4, 1, LAYERS},   {INT4, 2, LAYERS},
-    {INT4, 8, LAYERS},   {INT4, 512, 1},
+    {MATMUL, 16, 8},     {MATMUL, 32, 4},     {MATMUL, 100, 2},     {MATMUL, 512, 1},    {FP32, 1, LAYERS / 2}, {FP32, 8, LAYERS / 2}, {FP32, 512, 1},
+    {NN, 100, 2},        {NN, 552, 1},        {TN, 100, 2},         {TN, 552, 1},        {INT8, 1, LAYERS},    {INT8, 2, LAYERS},     {INT8, 8, LAYERS},
+    {INT8, 512, 1},      {INT4, 1, LAYERS},   {INT4, 2, LAYERS},    {INT4, 8, LAYERS},   {INT4, 512, 1},
 };
 
 static char *weights;
@@ -57,7 +58,9 @@ static double now(void) {
 }
 
 // Bytes of a layer's matrix. A quantised block of 32 weights has a scale of two bytes.
-static size_t bytes_of(kind kind, size_t k, size_t n) { return kind == INT8 ? k * n / 32 * 34 : kind == INT4 ? k * n / 32 * 18 : k * n * 2; }
+static size_t bytes_of(kind kind, size_t k, size_t n) {
+    return kind == INT8 ? k * n / 32 * 34 : kind == INT4 ? k * n / 32 * 18 : kind == FP32 ? k * n * 4 : k * n * 2;
+}
 
 static double seconds(const version *v, kind kind, size_t rows, size_t layers) {
     const char *w = weights;
@@ -68,6 +71,7 @@ static double seconds(const version *v, kind kind, size_t rows, size_t layers) {
             ck_output output = {.y = outputs, .ldy = n, .packed = w, .n = n};
             switch (kind) {
             case MATMUL: v->matmul(&output, 1, halves, rows, k, 0); break;
+            case FP32: v->matmul_f32(&output, 1, floats, rows, k, 0); break;
             case NN: v->nn(outputs, floats, rows, (const uint16_t *)(const void *)w, n, k, 0); break;
             case TN: v->tn(outputs, floats, rows, n, (const uint16_t *)(const void *)weights, k, 0); break;
             case INT8: v->quantized(&output, 1, CK_INT8, halves, CK_BF16, rows, k); break;
@@ -115,6 +119,7 @@ static version load(const char *path) {
     version v = {.name = strrchr(path, '/') + 1};
 #define FIND(member, symbol) v.member = (__typeof__(v.member))find(library, path, symbol)
     FIND(matmul, "ck_matmul");
+    FIND(matmul_f32, "ck_matmul_f32");
     FIND(nn, "ck_matmul_nn");
     FIND(tn, "ck_matmul_tn");
     FIND(quantized, "ck_matmul_quantized");

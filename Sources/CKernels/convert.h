@@ -3,7 +3,11 @@
 #define CK_CONVERT_PRIVATE_H
 
 #include "ck_convert.h"
+#include "ck_types.h"
 #include "isa.h"
+
+// Bytes of an element.
+CK_INLINE size_t ck_size(ck_type type) { return type == CK_F32 ? sizeof(float) : sizeof(uint16_t); }
 
 CK_INLINE float ck_float_from_bits(uint32_t bits) {
     union {

@@ -1,6 +1,5 @@
 #include "left.h"
 
-#include "convert.h"
 #include "turn.h"
 
 // To nearest, ties to even, as ck_to_bf16 does one number; a NaN stays a quiet NaN. The BF16 number is the high half, the low one is to be dropped.

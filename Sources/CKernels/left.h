@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ck_types.h"
+#include "convert.h"
 
 enum { CK_TILE_ROWS = 14 };  // rows of a tile, at most: two vectors of left.c hold them
 
@@ -20,8 +20,7 @@ typedef struct {
 
 // Where row `row` and what follows begin.
 static inline const void *ck_left_from(const ck_left *left, size_t row) {
-    size_t size = left->type == CK_F32 ? sizeof(float) : sizeof(uint16_t);
-    return (const char *)left->x + row * (left->turned ? 1 : left->ld) * size;
+    return (const char *)left->x + row * (left->turned ? 1 : left->ld) * ck_size(left->type);
 }
 
 // Elements of 32 bits that `rows` rows of `count` columns take.

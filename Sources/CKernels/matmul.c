@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ck_threads.h"
+#include "convert.h"
 #include "panel.h"
 #include "strips.h"
 
@@ -27,7 +28,7 @@ static size_t chunk_rows(size_t columns) {
 
 static size_t chunks_of(size_t m, size_t rows) { return (m + rows - 1) / rows; }
 
-// y = x W^T for every output, in units: a chunk of rows times a few panels. A chunk's units follow one another through all outputs, each output's
+// y = x Wᵀ for every output, in units: a chunk of rows times a few panels. A chunk's units follow one another through all outputs, each output's
 // panels from a whole unit on.
 typedef struct {
     const ck_output *outputs;
@@ -44,8 +45,8 @@ static size_t units_of(const ck_output *o, size_t width) { return (o->n + width 
 // Columns [column, end) of one output, from `count` columns of x and W, k and what follows.
 static void multiply_columns(
     const product *a, const ck_output *o, const ck_strip *rows, size_t column, size_t end, size_t k, size_t count) {
-    size_t stride = a->stride * sizeof(uint16_t);
-    const char *w = (const char *)o->packed + column / PANEL * stride + k * PANEL * sizeof(uint16_t);
+    size_t element = ck_size(a->x.set->type), stride = a->stride * element;
+    const char *w = (const char *)o->packed + column / PANEL * stride + k * PANEL * element;
     float *y = o->y + (a->row + rows->row) * o->ldy + column;
     ck_tile t = {.y = y, .ldy = o->ldy, .init = y, .ldi = o->ldy, .w = w, .stride = stride, .pairs = (count + 1) / 2, .stream = a->stream};
     if (k == 0 && !a->accumulate) t.init = o->bias ? o->bias + column : ck_zeros, t.ldi = 0;
@@ -79,7 +80,6 @@ static void product_range(void *context, size_t first, size_t end) {
 
 static void multiply(product a) {
     ck_strips *x = &a.x;
-    x->set = ck_matmul_tiles();
     x->chunks = chunks_of(x->m, chunk_rows(x->k));
     ck_strip first = ck_strips_chunk(x, 0);
     size_t blocks = first.tiles <= 2 ? 1 : (x->k + BLOCK_K - 1) / BLOCK_K;
@@ -104,42 +104,44 @@ static void multiply_rows(product a) {
 }
 
 void ck_matmul(const ck_output *outputs, size_t count, const uint16_t *x, size_t m, size_t k, int accumulate) {
-    ck_strips left = {.left = {.x = x, .ld = k, .type = CK_BF16}, .m = m, .k = k};
+    ck_strips left = {.set = ck_matmul_tiles(), .left = {.x = x, .ld = k, .type = CK_BF16}, .m = m, .k = k};
     multiply_rows((product){.outputs = outputs, .count = count, .x = left, .stride = ck_panel_count(k), .accumulate = accumulate});
 }
 
 // Gradients of weights are many and nobody reads them soon: they are streamed where they lie on whole lines of the caches.
-void ck_matmul_tn(float *dw, const float *dy, size_t rows, size_t n, const uint16_t *packed_x, size_t k, int accumulate) {
+void ck_matmul_tn(float *dw, const float *dy, size_t rows, size_t n, const void *packed_x, size_t k, int accumulate) {
     ck_output output = {.y = dw, .ldy = k, .packed = packed_x, .n = k};
-    ck_strips left = {.left = {.x = dy, .ld = n, .type = CK_F32, .turned = 1}, .m = n, .k = rows};
+    ck_strips left = {.set = ck_matmul_tiles_turned(), .left = {.x = dy, .ld = n, .type = CK_F32, .turned = 1}, .m = n, .k = rows};
     int lines = ((uintptr_t)dw | k * sizeof *dw) % 64 == 0;
     multiply_rows((product){.outputs = &output, .count = 1, .x = left, .stride = ck_panel_count(rows), .accumulate = accumulate, .stream = lines});
 }
 
 // Rows [first, first + count) of W as panels of its columns, `stride` elements each: a task is a panel.
 typedef struct {
-    uint16_t *turned;
+    char *turned;
+    ck_type type;
     const uint16_t *packed;
     size_t first, count, k, stride;
 } turning;
 
 static void turn_task(void *context, size_t index) {
     const turning *a = context;
-    ck_panel_turn(a->turned + index * a->stride, a->packed, a->first, a->count, a->k, index * PANEL);
+    ck_panel_turn(a->turned + index * a->stride * ck_size(a->type), a->type, a->packed, a->first, a->count, a->k, index * PANEL);
 }
 
-// dx = dy W, a block of W's rows after the other: turned, it takes 12 MB where W has 4864 columns.
+// dx = dy W, a block of W's rows after the other: turned, it takes 24 MB in FP32 where W has 4864 columns.
 void ck_matmul_nn(float *dx, const float *dy, size_t m, const uint16_t *packed, size_t n, size_t k, int accumulate) {
     if (n == 0 && !accumulate) memset(dx, 0, m * k * sizeof *dx);
     if (m == 0 || k == 0) return;
     ck_output output = {.y = dx, .ldy = k, .n = k};
     size_t panels = (k + PANEL - 1) / PANEL;
-    for (turning a = {.packed = packed, .k = k}; a.first < n; a.first += a.count) {
+    const ck_tiles *set = ck_matmul_tiles_turned();
+    for (turning a = {.type = set->type, .packed = packed, .k = k}; a.first < n; a.first += a.count) {
         a.count = least(BLOCK_K, n - a.first);
         a.stride = round_up(a.count, PANEL) * PANEL;
-        output.packed = a.turned = ck_scratch(panels * a.stride * sizeof *a.turned);
+        output.packed = a.turned = ck_scratch(panels * a.stride * ck_size(a.type));
         ck_parallel_for(panels, turn_task, &a);
-        ck_strips left = {.left = {.x = dy + a.first, .ld = n, .type = CK_F32}, .m = m, .k = a.count};
+        ck_strips left = {.set = set, .left = {.x = dy + a.first, .ld = n, .type = CK_F32}, .m = m, .k = a.count};
         multiply_rows((product){.outputs = &output, .count = 1, .x = left, .stride = a.stride, .accumulate = accumulate || a.first > 0});
     }
 }

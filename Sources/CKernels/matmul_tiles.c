@@ -17,7 +17,7 @@ enum {
     FEW_ROWS = 8  // with AVX-512 where it has at most so many rows
 };
 
-// Bytes of a panel's pair of columns. FP32 panels have just been turned and lie in a cache: only those of BF16 are asked for.
+// Bytes of a panel's pair of columns.
 static size_t pair_bytes(ck_type type) { return type == CK_F32 ? 2 * LINE : LINE; }
 
 // The reference: one fused multiply-add after the other.
@@ -103,7 +103,7 @@ CK_TARGET_AVX2 CK_INLINE void multiply_avx2(ck_tile t, int rows, int panels, ck_
     CK_TILE_BEGIN(__m256, 8, _mm256_loadu_ps)
     const float *x = t.x;
     const char *w = t.w;
-    size_t left = t.pairs, lines = type == CK_F32 ? 0 : PAIRS * t.next_step / LINE, step = pair_bytes(type);
+    size_t left = t.pairs, lines = PAIRS * t.next_step / LINE, step = pair_bytes(type);
     for (; left >= PAIRS; left -= PAIRS, w += PAIRS * step, x += PAIRS * 2 * rows, t.next += PAIRS * t.next_step) {
         // Every line while this goes on: half of them would hide the stream from the processor's own prefetcher.
         if (lines == PAIRS)
@@ -150,7 +150,7 @@ CK_TARGET_AVX512 CK_INLINE void multiply_avx512(ck_tile t, int rows, int panels,
                 }
         }
     for (; left > 0; left--, w += step, x += 2 * rows, t.next += t.next_step) {
-        if (type == CK_BF16) CK_PREFETCH
+        CK_PREFETCH
 #pragma clang loop unroll(full)
         for (int odd = 0; odd < 2; odd++)
 #pragma clang loop unroll(full)
@@ -190,7 +190,7 @@ CK_INLINE void multiply_neon(ck_tile t, int rows, int panels, ck_type type) {
     for (size_t left = t.pairs; left > 0; left--, w += pair_bytes(type), x += 2 * rows, t.next += t.next_step) {
         float32x4_t values[2][2];  // up to 8 numbers may be read past the last column's: left.h
         CK_LEAP(left);
-        if (type == CK_BF16) CK_PREFETCH
+        CK_PREFETCH
 #pragma clang loop unroll(full)
         for (int i = 0; i < 4; i++)
             if (i / 2 * 4 < rows) values[i % 2][i / 2] = vld1q_f32(x + i % 2 * rows + i / 2 * 4);
@@ -231,7 +231,7 @@ CK_INLINE void tile_neon_f32(ck_tile t, int rows, int panels) { multiply_neon(t,
 
 CK_SHAPES(scalar, , 1, 1, 1, 1, 1, 1)
 CK_SHAPES(scalar_f32, , 1, 1, 1, 1, 1, 1)
-#define CK_TILES_SCALAR(isa) {{CK_NARROW(isa)}, {CK_NARROW(isa)}, {0, 1, 1, 1, 1, 1, 1}, {0, 8, 8, 8, 8, 8, 8}, 6, 0}
+#define CK_TILES_SCALAR(isa, type) {{CK_NARROW(isa)}, {CK_NARROW(isa)}, {0, 1, 1, 1, 1, 1, 1}, {0, 8, 8, 8, 8, 8, 8}, 6, type, 0}
 
 #if defined(__x86_64__)
 #define CK_SHAPES_AVX2(isa)                          \
@@ -264,10 +264,10 @@ CK_SHAPES_AVX512(avx512_f32)
 CK_SHAPES_TO_8(avx512bf16, CK_TARGET_AVX512BF16)
 #define CK_WIDE_TO_8(isa) CK_TO_SIX(isa, 4, 4, 4, 4, 4, 4), isa##_7x2, isa##_8x2
 #define CK_NARROW_TO_8(isa) CK_NARROW(isa), isa##_7x1, isa##_8x1
-#define CK_TILES_AVX512(isa)                                                                                   \
+#define CK_TILES_AVX512(isa, type)                                                                             \
     {{CK_WIDE_TO_8(isa), isa##_9x2, isa##_10x2, isa##_11x2, isa##_12x2, isa##_13x2, isa##_14x2},              \
      {CK_NARROW_TO_8(isa), isa##_9x1, isa##_10x1, isa##_11x1, isa##_12x1, isa##_13x1, isa##_14x1},            \
-     {0, 4, 4, 4, 4, 4, 4, 2, 2, 2, 2, 2, 2, 2, 2}, {0, 8, 8, 8, 8, 8, 8, 4, 4, 8, 8, 8, 8, 8, 8}, 14, 0}
+     {0, 4, 4, 4, 4, 4, 4, 2, 2, 2, 2, 2, 2, 2, 2}, {0, 8, 8, 8, 8, 8, 8, 4, 4, 8, 8, 8, 8, 8, 8}, 14, type, 0}
 #elif defined(__aarch64__)
 #define CK_SHAPES_NEON(isa)            \
     CK_SHAPES(isa, , 2, 2, 2, 1, 1, 1) \
@@ -276,36 +276,44 @@ CK_SHAPES_TO_8(avx512bf16, CK_TARGET_AVX512BF16)
     CK_SHAPE(isa, , 3, 1)
 CK_SHAPES_NEON(neon)
 CK_SHAPES_NEON(neon_f32)
-#define CK_TILES_NEON(isa) {{CK_TO_SIX(isa, 2, 2, 2, 1, 1, 1)}, {CK_NARROW(isa)}, {0, 2, 2, 2, 1, 1, 1}, {0, 8, 8, 8, 8, 8, 8}, 6, 0}
+#define CK_TILES_NEON(isa, type) {{CK_TO_SIX(isa, 2, 2, 2, 1, 1, 1)}, {CK_NARROW(isa)}, {0, 2, 2, 2, 1, 1, 1}, {0, 8, 8, 8, 8, 8, 8}, 6, type, 0}
 #endif
 
 // AVX2: six rows of raw pairs need more than its sixteen registers, 65 GFLOP/s on a core where five reach 94.
 static const ck_tiles by_isa[] = {
-    CK_TILES_SCALAR(scalar),
+    CK_TILES_SCALAR(scalar, CK_BF16),
 #if defined(__x86_64__)
-    {{0, avx2_1x4, avx2_2x2, avx2_3x2, avx2_4x1, avx2_5x1}, {CK_NARROW(avx2)}, {0, 4, 2, 2, 1, 1}, {0, 0, 2, 2, 2, 2}, 5, 0},
-    CK_TILES_AVX512(avx512),
-    CK_TILES_AVX512(avx512),
-    {{CK_WIDE_TO_8(avx512bf16)}, {CK_NARROW_TO_8(avx512bf16)}, {0, 4, 4, 4, 4, 4, 4, 2, 2}, {0, 4, 4, 4, 4, 4, 4, 8, 8}, 8, 1},
+    {{0, avx2_1x4, avx2_2x2, avx2_3x2, avx2_4x1, avx2_5x1}, {CK_NARROW(avx2)}, {0, 4, 2, 2, 1, 1}, {0, 0, 2, 2, 2, 2}, 5, CK_BF16, 0},
+    CK_TILES_AVX512(avx512, CK_BF16),
+    CK_TILES_AVX512(avx512, CK_BF16),
+    {{CK_WIDE_TO_8(avx512bf16)}, {CK_NARROW_TO_8(avx512bf16)}, {0, 4, 4, 4, 4, 4, 4, 2, 2}, {0, 4, 4, 4, 4, 4, 4, 8, 8}, 8, CK_BF16, 1},
 #elif defined(__aarch64__)
-    CK_TILES_NEON(neon),
+    CK_TILES_NEON(neon, CK_BF16),
 #endif
 };
 
 static const ck_tiles by_isa_f32[] = {
-    CK_TILES_SCALAR(scalar_f32),
+    CK_TILES_SCALAR(scalar_f32, CK_F32),
 #if defined(__x86_64__)
-    {{CK_TO_SIX(avx2_f32, 4, 2, 2, 1, 1, 1)}, {CK_NARROW(avx2_f32)}, {0, 4, 2, 2, 1, 1, 1}, {0}, 6, 0},
-    CK_TILES_AVX512(avx512_f32),
-    CK_TILES_AVX512(avx512_f32),
-    CK_TILES_AVX512(avx512_f32),
+    {{CK_TO_SIX(avx2_f32, 4, 2, 2, 1, 1, 1)}, {CK_NARROW(avx2_f32)}, {0, 4, 2, 2, 1, 1, 1}, {0}, 6, CK_F32, 0},
+    CK_TILES_AVX512(avx512_f32, CK_F32),
+    CK_TILES_AVX512(avx512_f32, CK_F32),
+    CK_TILES_AVX512(avx512_f32, CK_F32),
 #elif defined(__aarch64__)
-    CK_TILES_NEON(neon_f32),
+    CK_TILES_NEON(neon_f32, CK_F32),
 #endif
 };
 
 const ck_tiles *ck_matmul_tiles(void) { return &by_isa[ck_isa()]; }
 const ck_tiles *ck_matmul_tiles_f32(void) { return &by_isa_f32[ck_isa()]; }
+
+// Making FP32 of BF16 takes units from AVX-512's multiply-adds: 7 % of those of fourteen rows.
+const ck_tiles *ck_matmul_tiles_turned(void) {
+#if defined(__x86_64__)
+    if (ck_isa() == CK_ISA_AVX512 || ck_isa() == CK_ISA_AVX512VNNI) return ck_matmul_tiles_f32();
+#endif
+    return ck_matmul_tiles();
+}
 
 const float ck_zeros[CK_MOST_PANELS * CK_PANEL];
 
@@ -332,12 +340,13 @@ static void multiply_tile(const ck_tiles *set, const ck_tile *tile, size_t rows,
 // of the first two tiles: the second one reads nothing else from there.
 static void ask_ahead(ck_tile *t, const ck_tiles *set, size_t tiles, size_t index, size_t rows, size_t panels) {
     t->soon = t->next = t->w, t->next_step = t->leap_at = 0;
-    if (tiles == 1 && set->ahead[rows] > 0) {
+    if (tiles == 1 && set->type == CK_BF16 && set->ahead[rows] > 0) {
         size_t ahead = (set->ahead[rows] << 10) / panels, lines = ahead / LINE < t->pairs ? ahead / LINE : t->pairs;
         t->soon += ahead / 2, t->next += ahead, t->next_step = LINE;
         t->leap_at = t->pairs - (t->pairs - lines) / PAIRS * PAIRS, t->leap = (panels - 1) * t->stride;
     } else if (tiles > 1 && index < 2) {
-        t->next += panels * t->stride + t->pairs * LINE / 2 * index, t->next_step = LINE / 2;
+        t->next_step = pair_bytes(set->type) / 2;
+        t->next += panels * t->stride + t->pairs * t->next_step * index;
     }
 }
 

@@ -35,13 +35,15 @@ typedef struct {
     ck_tile_kernel narrow[CK_TILE_ROWS + 1];  // by rows, one panel
     size_t panels[CK_TILE_ROWS + 1];
     size_t ahead[CK_TILE_ROWS + 1];  // by rows, KB of its panels that a tile alone asks for before it reads them, the next ones' at the end; 0: it asks for none
-    size_t rows;  // a tile's rows, at most
+    size_t rows;   // a tile's rows, at most
+    ck_type type;  // of the panels
     int multiplies_bf16;
 } ck_tiles;
 
-// Those of ck_isa() for panels of BF16, and of FP32.
+// Those of ck_isa() for panels of BF16, of FP32, and for BF16 matrices that are turned for one product, into the type that suits its multiply-adds.
 const ck_tiles *ck_matmul_tiles(void);
 const ck_tiles *ck_matmul_tiles_f32(void);
+const ck_tiles *ck_matmul_tiles_turned(void);
 
 // What a product starts from: one row that serves all.
 extern const float ck_zeros[CK_MOST_PANELS * CK_PANEL];

@@ -55,7 +55,7 @@ void ck_panel_unpack(uint16_t *rows, const uint16_t *panel, size_t count, size_t
 typedef struct {
     uint16_t *packed;
     const uint16_t *bf16;
-    size_t first, count, n, k;
+    size_t first, count, k;
 } packing;
 
 static void pack_task(void *context, size_t index) {
@@ -69,42 +69,11 @@ static void pack_task(void *context, size_t index) {
 }
 
 void ck_pack_rows(uint16_t *packed, const uint16_t *in, size_t first, size_t count, size_t k) {
-    packing a = {packed, in, first, count, 0, k};
+    packing a = {packed, in, first, count, k};
     ck_parallel_for((count + TASK_PANELS * PANEL - 1) / (TASK_PANELS * PANEL), pack_task, &a);
 }
 
 void ck_unpack_row(uint16_t *out, const uint16_t *packed, size_t row, size_t k) {
     const uint16_t *from = packed + row / PANEL * ck_panel_count(k) + row % PANEL * 2;
     for (size_t c = 0; c < k; c++) out[c] = from[c / 2 * 2 * PANEL + c % 2];
-}
-
-CK_INLINE void interleave_body(uint16_t *restrict out, const uint16_t *restrict even, const uint16_t *restrict odd) {
-    for (size_t i = 0; i < PANEL; i++) out[2 * i] = even[i], out[2 * i + 1] = odd[i];
-}
-
-CK_INLINE void pack_transposed_body(uint16_t *packed, const uint16_t *in, size_t n, size_t k, size_t panel) {
-    static const uint16_t nothing[PANEL];
-    uint16_t *to = packed + panel * ck_panel_count(k);
-    size_t column = panel * PANEL, exist = n - column < PANEL ? n - column : PANEL;
-    for (size_t r = 0; r < k; r += 2, to += 2 * PANEL) {
-        const uint16_t *even = in + r * n + column, *odd = r + 1 < k ? even + n : nothing;
-        uint16_t edges[2][PANEL] = {{0}};
-        if (exist < PANEL) {
-            memcpy(edges[0], even, exist * sizeof(uint16_t));
-            memcpy(edges[1], odd, exist * sizeof(uint16_t));
-            even = edges[0], odd = edges[1];
-        }
-        interleave_body(to, even, odd);
-    }
-}
-CK_KERNEL(pack_transposed, (uint16_t * packed, const uint16_t *in, size_t n, size_t k, size_t panel), (packed, in, n, k, panel))
-
-static void pack_transposed_task(void *context, size_t index) {
-    const packing *a = context;
-    CK_CALL(pack_transposed)(a->packed, a->bf16, a->n, a->k, index);
-}
-
-void ck_pack_transposed(uint16_t *packed, const uint16_t *in, size_t n, size_t k) {
-    packing a = {packed, in, 0, 0, n, k};
-    ck_parallel_for((n + PANEL - 1) / PANEL, pack_transposed_task, &a);
 }

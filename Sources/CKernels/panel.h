@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ck_types.h"
+
 enum { CK_PANEL = 16 };  // outputs a panel
 
 // Elements of a panel with k columns.
@@ -14,8 +16,8 @@ static inline size_t ck_panel_count(size_t k) { return (k + 1) / 2 * 2 * CK_PANE
 void ck_panel_pack(uint16_t *panel, const uint16_t *rows, size_t count, size_t k);
 void ck_panel_unpack(uint16_t *rows, const uint16_t *panel, size_t count, size_t k);
 
-// Columns [column, column + 16) of rows [row, row + count) of a packed matrix with k columns, as a panel whose 16 outputs are the columns: `count`
-// elements along K, rounded up to a multiple of 16. `row` and `column` are multiples of 16; columns past k are zero.
-void ck_panel_turn(uint16_t *out, const uint16_t *packed, size_t row, size_t count, size_t k, size_t column);
+// Columns [column, column + 16) of rows [row, row + count) of a packed matrix with k columns, as a panel of `type` whose 16 outputs are the columns:
+// `count` elements along K, rounded up to a multiple of 16. `row` and `column` are multiples of 16; columns past k are zero.
+void ck_panel_turn(void *out, ck_type type, const uint16_t *packed, size_t row, size_t count, size_t k, size_t column);
 
 #endif

@@ -415,7 +415,7 @@ enum { TASK_ROWS = 8 };
 
 static void quantize_task(void *context, size_t index) {
     const quantization *a = context;
-    size_t in_bytes = a->blocks * CK_QUANTIZED_BLOCK * (a->type == CK_F32 ? sizeof(float) : sizeof(uint16_t));
+    size_t in_bytes = a->blocks * CK_QUANTIZED_BLOCK * ck_size(a->type);
     for (size_t row = index * TASK_ROWS; row < a->m && row < (index + 1) * TASK_ROWS; row++)
         CK_CALL(quantize_row)(a->out + row * a->row_bytes, a->form, (const char *)a->in + row * in_bytes, a->type, a->blocks);
 }

@@ -176,7 +176,7 @@ static void pack_task(void *context, size_t index) {
             const uint8_t *in = a->blocks + row * (a->k / ck_block_weights(a->block_type)) * ck_block_bytes(a->block_type);
             refused += pack_blocks(out, a->type, in, a->block_type, rows, a->k);
         } else {
-            const char *in = (const char *)a->numbers + row * a->k * (a->number_type == CK_F32 ? sizeof(float) : sizeof(uint16_t));
+            const char *in = (const char *)a->numbers + row * a->k * ck_size(a->number_type);
             refused += pack_numbers(out, a->type, in, a->number_type, rows, a->k);
         }
     }

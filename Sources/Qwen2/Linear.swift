@@ -67,8 +67,8 @@ struct Linear {
     /// A layer's input [rows][width], ready for the products that give gradients of weights.
     func input(_ x: UnsafeRawPointer, rows: Int, width: Int, scratch: GrowingBuffer) -> LayerInput {
         guard type == .bfloat16 else { return LayerInput(x: x, packed: nil) }
-        let packed = scratch.bf16(count: ck_packed_count(width, rows))
-        ck_pack_transposed(packed, x.assumingMemoryBound(to: UInt16.self), width, rows)
+        let packed = scratch.raw(byteCount: ck_transposed_bytes(rows, width))
+        ck_pack_transposed(packed, x.assumingMemoryBound(to: UInt16.self), rows, width)
         return LayerInput(x: x, packed: packed)
     }
 
@@ -111,5 +111,5 @@ struct LayerInput {
     /// [rows][width] in the compute type.
     let x: UnsafeRawPointer
     /// Its transpose in `bfloat16`, packed.
-    let packed: UnsafeMutablePointer<UInt16>?
+    let packed: UnsafeMutableRawPointer?
 }

@@ -29,12 +29,12 @@ static void exercise_rows(size_t rows, size_t n) {
     float *a = floats(rows * n, 3), *b = floats(rows * n, 3), *c = floats(rows * n, 3), *weight = floats(n, 1), *sums = floats(rows, 1);
     float *logprob = floats(rows, 1), *entropy = floats(rows, 1);
     uint16_t *half = array(rows * n, sizeof *half);
-    uint16_t *packed = array(ck_packed_count(n, rows), sizeof *packed);
+    uint16_t *packed = array(ck_packed_count(rows, n), sizeof *packed);
     int32_t *ids = array(rows, sizeof *ids);
     double *uniforms = array(rows, sizeof *uniforms);
     for (size_t r = 0; r < rows; r++) ids[r] = (int32_t)(r % n), uniforms[r] = fabs((double)uniform());
     ck_f32_to_bf16(half, a, rows * n), ck_bf16_to_f32(c, half, rows * n), ck_round_to_bf16(c, a, rows * n);
-    ck_pack_transposed(packed, half, n, rows), ck_unpack_row(half, packed, n - 1, rows);
+    ck_pack_rows(packed, half, 0, rows, n), ck_unpack_row(half, packed, rows - 1, n);
     (void)ck_f32_to_f16(half, a, rows * n), ck_f16_to_f32(c, half, rows * n);
     ck_add(a, b, rows * n), ck_rmsnorm(half, CK_BF16, a, weight, 1e-6f, rows, n), ck_rmsnorm(c, CK_F32, a, weight, 1e-6f, rows, n);
     ck_rmsnorm_backward(a, weight, b, c, sums, 1e-6f, rows, n < rows ? n : rows);

@@ -86,7 +86,8 @@ static void check_backward(ck_isa_level level, size_t m, size_t n, size_t k, flo
     size_t even_n = n + n % 2, even_m = m + m % 2;  // the last pair of an odd count ends in zeros
     uint16_t *half = halves(even_m * even_n, scale), *turned = array(even_n * even_m, sizeof *turned);
     uint16_t *w = halves(even_n * k, scale), *x = halves(even_m * k, scale);
-    uint16_t *packed = array(ck_packed_count(n, k), sizeof *packed), *packed_x = array(ck_packed_count(k, m), sizeof *packed_x);
+    uint16_t *packed = array(ck_packed_count(n, k), sizeof *packed);
+    void *packed_x = array(ck_transposed_bytes(m, k), 1);
     float *dy = array(m * n, sizeof *dy), *dx = floats(m * k, scale), *dw = floats(n * k, scale);
     float *held_dx = array(m * k, sizeof *dx), *held_dw = array(n * k, sizeof *dw);
     memcpy(held_dx, dx, m * k * sizeof *dx), memcpy(held_dw, dw, n * k * sizeof *dw);
@@ -97,7 +98,7 @@ static void check_backward(ck_isa_level level, size_t m, size_t n, size_t k, flo
             if (r < m && c < n) dy[r * n + c] = widen(half[r * even_n + c]);
         }
     memset(w + n * k, 0, (even_n - n) * k * sizeof *w), memset(x + m * k, 0, (even_m - m) * k * sizeof *x);
-    ck_pack_rows(packed, w, 0, n, k), ck_pack_transposed(packed_x, x, k, m);
+    ck_pack_rows(packed, w, 0, n, k), ck_pack_transposed(packed_x, x, m, k);
     ck_matmul_nn(dx, dy, m, packed, n, k, accumulate), ck_matmul_tn(dw, dy, m, n, packed_x, k, accumulate);
     for (size_t r = 0; r < m; r++)
         for (size_t c = 0; c < k; c++) {

@@ -35,7 +35,8 @@ func floatProducts() -> [Kernel] {
 func backwardProducts() -> [Kernel] {
     let rows = 552
     return layers.dropLast().flatMap { outputs, inputs in
-        let weights = halves(ck_packed_count(outputs, inputs)), packedX = halves(ck_packed_count(inputs, rows))
+        let weights = halves(ck_packed_count(outputs, inputs)), packedX = floats(ck_transposed_bytes(rows, inputs) / 4)
+        ck_pack_transposed(packedX, halves(rows * inputs), rows, inputs)
         let dy = floats(rows * outputs), dx = floats(rows * inputs), dw = floats(outputs * inputs)
         let operations = 2 * Double(rows * inputs * outputs), shape = "\(rows) x \(inputs) x \(outputs)"
         return [

@@ -21,9 +21,6 @@ size_t ck_packed_count(size_t n, size_t k);
 // rows. The last panel's missing rows become zero. From FP32: ck_master_write.
 void ck_pack_rows(uint16_t *_Nonnull packed, const uint16_t *_Nonnull in, size_t first, size_t count, size_t k);
 
-// Packs the transpose of in[k][n] (row-major): the matrix with n rows and k columns.
-void ck_pack_transposed(uint16_t *_Nonnull packed, const uint16_t *_Nonnull in, size_t n, size_t k);
-
 // Row `row` of the packed matrix, k elements, as BF16.
 void ck_unpack_row(uint16_t *_Nonnull out, const uint16_t *_Nonnull packed, size_t row, size_t k);
 
@@ -38,9 +35,14 @@ void ck_matmul_f32(const ck_output *_Nonnull outputs, size_t count, const float 
 void ck_matmul_nn(
     float *_Nonnull dx, const float *_Nonnull dy, size_t m, const uint16_t *_Nonnull packed, size_t n, size_t k, int accumulate);
 
-// dw[n][k] = dy[rows][n] (rounded to BF16), transposed, times x[rows][k], which ck_pack_transposed(packed_x, x, k, rows) packed.
+// What the next product reads of x[rows][k] (BF16, row-major): its transpose, packed, in FP32 where ck_isa() multiplies that faster. Bytes of it, on whole
+// lines of the caches, and how it is made.
+size_t ck_transposed_bytes(size_t rows, size_t k);
+void ck_pack_transposed(void *_Nonnull packed, const uint16_t *_Nonnull x, size_t rows, size_t k);
+
+// dw[n][k] = dy[rows][n] (rounded to BF16), transposed, times x[rows][k], of which ck_pack_transposed made packed_x under the same instruction set.
 // With `accumulate`, plus what dw holds.
 void ck_matmul_tn(
-    float *_Nonnull dw, const float *_Nonnull dy, size_t rows, size_t n, const uint16_t *_Nonnull packed_x, size_t k, int accumulate);
+    float *_Nonnull dw, const float *_Nonnull dy, size_t rows, size_t n, const void *_Nonnull packed_x, size_t k, int accumulate);
 
 #endif
