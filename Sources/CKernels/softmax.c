@@ -10,11 +10,11 @@
 enum { BLOCK = 1024 };
 
 typedef struct {
-    const float *logits;
+    const float *logits, *const *places;  // of the rows of logits, in a backward pass
     float *gradient;
-    size_t n;
+    size_t first, n;
     float inverse_temperature;
-    const int32_t *index, *targets;
+    const int32_t *targets;
     float *lse, *logprob, *entropy;
     const float *dlogprob, *dentropy;
     const double *uniform;
@@ -88,8 +88,9 @@ void ck_log_softmax(
 
 // d logprob / dz_j = [j = target] - p_j; d entropy / dz_j = -p_j (log p_j + entropy).
 CK_INLINE void log_softmax_backward_body(const rows *a, size_t row) {
-    const float *x = a->logits + (a->index ? (size_t)a->index[row] : row) * a->n;
+    const float *x = a->places[row];
     float *out = a->gradient + row * a->n;
+    size_t target = (size_t)a->targets[row] - a->first;
     float scale = a->inverse_temperature, lse = a->lse[row], entropy = a->entropy[row];
     float dlogprob = a->dlogprob[row] * scale, dentropy = a->dentropy ? a->dentropy[row] * scale : 0;
     // By blocks that stay in the first-level cache, in place: two arrays that may be one are no vector loop.
@@ -102,16 +103,16 @@ CK_INLINE void log_softmax_backward_body(const rows *a, size_t row) {
             z[i] = -p * (dlogprob + dentropy * (logp + entropy));
         }
     }
-    out[a->targets[row]] += dlogprob;
+    if (target < a->n) out[target] += dlogprob;
 }
 CK_KERNEL(log_softmax_backward, (const rows *a, size_t row), (a, row))
 
 static void log_softmax_backward_task(void *context, size_t row) { CK_CALL(log_softmax_backward)(context, row); }
 
 void ck_log_softmax_backward(
-    float *gradient, const float *logits, const int32_t *index, size_t count, size_t n, float inverse_temperature, const int32_t *targets,
+    float *gradient, const float *const *logits, size_t count, size_t first, size_t n, float inverse_temperature, const int32_t *targets,
     const float *lse, const float *entropy, const float *dlogprob, const float *dentropy) {
-    rows a = {.logits = logits, .gradient = gradient, .index = index, .n = n, .inverse_temperature = inverse_temperature, .targets = targets};
+    rows a = {.places = logits, .gradient = gradient, .first = first, .n = n, .inverse_temperature = inverse_temperature, .targets = targets};
     a.lse = (float *)(uintptr_t)lse, a.entropy = (float *)(uintptr_t)entropy, a.dlogprob = dlogprob, a.dentropy = dentropy;
     ck_parallel_for(count, log_softmax_backward_task, &a);
 }

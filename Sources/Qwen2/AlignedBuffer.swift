@@ -10,6 +10,8 @@
 package final class AlignedBuffer {
     package let bytes: UnsafeMutableRawBufferPointer
     let pointer: UnsafeMutableRawPointer
+    /// The buffer whose memory this is a part of.
+    private let whole: AlignedBuffer?
 
     package init(byteCount: Int) {
         // The system maps no empty piece.
@@ -22,13 +24,21 @@ package final class AlignedBuffer {
         // Huge pages spare the address translation of a gigabyte of weights a second; where there are none the call does nothing.
         if byteCount >= 4 << 20 { madvise(memory, byteCount, MADV_HUGEPAGE) }
         pointer = memory
+        whole = nil
+    }
+
+    /// Some bytes of another buffer, which lives as long.
+    init(partOf whole: AlignedBuffer, from offset: Int, byteCount: Int) {
+        bytes = UnsafeMutableRawBufferPointer(rebasing: whole.bytes[offset..<offset + byteCount])
+        pointer = whole.pointer + offset
+        self.whole = whole
     }
 
     package convenience init(floats count: Int) { self.init(byteCount: count * 4) }
 
     convenience init(bf16 count: Int) { self.init(byteCount: count * 2) }
 
-    deinit { munmap(pointer, max(byteCount, 1)) }
+    deinit { if whole == nil { munmap(pointer, max(byteCount, 1)) } }
 
     var byteCount: Int { bytes.count }
 

@@ -13,9 +13,11 @@ final class Workspace {
     /// gate_proj and up_proj, FP32, and their product, a matrix input.
     let gate = GrowingBuffer(), up = GrowingBuffer(), activated = GrowingBuffer()
     let logits = GrowingBuffer(), hidden = GrowingBuffer(), saved = GrowingBuffer()
+    /// Set by a test: outputs of the head that exist at a time in the backward pass.
+    var headOutputs: Int?
     /// A linear layer's input, packed for the product that gives its weight's gradient.
     let packedInput = GrowingBuffer()
-    /// Gradients of the residual stream, of what a layer adds to it, and of a head chunk's input, FP32.
+    /// Gradients of the residual stream, of what a layer adds to it, and of the head's input, FP32.
     let dx = GrowingBuffer(), dNormed = GrowingBuffer(), dWide = GrowingBuffer(), dHidden = GrowingBuffer()
     let dQueries = GrowingBuffer(), dKeys = GrowingBuffer(), dValues = GrowingBuffer()
     /// Gradients of queries or keys before the norms of heads.

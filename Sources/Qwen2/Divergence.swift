@@ -33,7 +33,7 @@ extension Qwen2Model {
         let packed = PackedGroups(groups)
         let (own, theirs) = (outputs(of: packed), reference.outputs(of: packed))
         var result = Divergence()
-        for tokens in chunks(of: packed, rows: Self.headRows(isTrained: false)) {
+        for tokens in chunks(of: packed, rows: Self.headRows) {
             let targets = Array(packed.targets[tokens])
             let q = logits(of: tokens, packed, normed: own), p = reference.logits(of: tokens, packed, normed: theirs)
             func normalized(_ logits: UnsafePointer<Float>) -> (sums: [Float], logprobs: [Float]) {

@@ -13,8 +13,8 @@ final class KeptLogits {
 
     deinit { memory.give([buffer]) }
 
-    /// All rows.
-    var rows: UnsafePointer<Float> { UnsafePointer(buffer.floats) }
+    /// The row at a place.
+    func row(_ place: Int32) -> UnsafePointer<Float> { UnsafePointer(buffer.floats + Int(place) * vocabulary) }
 
     /// Where the next `count` rows go, and the first one's place; nil when there is no room.
     func room(for count: Int) -> (logits: UnsafeMutablePointer<Float>, place: Int32)? {

@@ -21,26 +21,27 @@ public struct TokenStatistics: Sendable {
 }
 
 extension Qwen2Model {
-    /// Rows of logits that exist at a time: the full logits never do. 128 rows of Qwen2's vocabulary are 78 MB. Where the head is trained it is four
-    /// times as many: each chunk but the first reads and writes all of the head's gradient, 0.5 GB.
-    public static func headRows(isTrained: Bool) -> Int { isTrained ? 512 : 128 }
+    /// Rows of logits that exist at a time in a forward pass: the full logits never do. 128 rows of Qwen2's vocabulary are 78 MB.
+    public static let headRows = 128
 
-    /// What the head reads to predict some of the tokens, [tokens][hidden] of `normed`, a matrix input, and room for as many logits.
-    private func headChunk(
-        _ tokens: Range<Int>, _ packed: PackedGroups, normed: UnsafeRawPointer
-    ) -> (hidden: UnsafeMutableRawPointer, logits: UnsafeMutablePointer<Float>) {
+    /// Outputs of the head whose logits and gradients exist at a time in the backward pass of so many tokens: 16 MB, so that the products find them in a
+    /// cache, but not fewer than these take at a time.
+    public static func headOutputs(tokens: Int) -> Int { max(1216, (1 << 22) / tokens / 16 * 16) }
+
+    /// What the head reads to predict some of the tokens, [tokens][hidden] of `normed`, a matrix input.
+    private func headInputs(_ tokens: Range<Int>, _ packed: PackedGroups, normed: UnsafeRawPointer) -> UnsafeMutableRawPointer {
         let width = configuration.hiddenSize * computeType.byteCount
         let hidden = workspace.hidden.raw(byteCount: tokens.count * width)
         for (i, token) in tokens.enumerated() {
             (hidden + i * width).copyMemory(from: normed + Int(packed.predictors[token]) * width, byteCount: width)
         }
-        return (hidden, workspace.logits.floats(count: tokens.count * configuration.vocabularySize))
+        return hidden
     }
 
     /// The logits from which some of the tokens come, [tokens][vocabulary].
     func logits(of tokens: Range<Int>, _ packed: PackedGroups, normed: UnsafeRawPointer) -> UnsafeMutablePointer<Float> {
-        let (hidden, logits) = headChunk(tokens, packed, normed: normed)
-        linear.forward([(head, nil, logits)], hidden, rows: tokens.count)
+        let logits = workspace.logits.floats(count: tokens.count * configuration.vocabularySize)
+        linear.forward([(head, nil, logits)], headInputs(tokens, packed, normed: normed), rows: tokens.count)
         return logits
     }
 
@@ -61,7 +62,7 @@ extension Qwen2Model {
                         guard let sums = sums.baseAddress, let logprobs = logprobs.baseAddress, let entropies = entropies.baseAddress,
                             let targets = targets.baseAddress
                         else { return }
-                        for tokens in chunks(of: packed, rows: Self.headRows(isTrained: false)) {
+                        for tokens in chunks(of: packed, rows: Self.headRows) {
                             let first = tokens.lowerBound
                             ck_log_softmax(
                                 logits(of: tokens, packed, normed: normed), tokens.count, configuration.vocabularySize, 1 / temperature,
@@ -79,21 +80,25 @@ extension Qwen2Model {
         _ packed: PackedGroups, normed: UnsafeRawPointer, temperature: Float, _ active: ActiveTokens, _ logits: KeptLogits?,
         dNormed: UnsafeMutablePointer<Float>
     ) {
-        let statistics = active.statistics
-        let hidden = configuration.hiddenSize
-        let rows = Self.headRows(isTrained: head.gradientBuffer != nil)
-        let dHidden = workspace.dHidden.floats(count: rows * hidden)
-        for tokens in chunks(of: packed, rows: rows) {
-            let slice = { (array: [Float]) in Array(array[tokens]) }
-            let (inputs, gradient) = headChunk(tokens, packed, normed: normed)
-            if logits == nil { linear.forward([(head, nil, gradient)], inputs, rows: tokens.count) }
+        let (statistics, count) = (active.statistics, packed.targets.count)
+        let input = linear.input(
+            headInputs(0..<count, packed, normed: normed), rows: count, width: configuration.hiddenSize, scratch: workspace.packedInput)
+        let dHidden = workspace.dHidden.floats(count: count * configuration.hiddenSize)
+        var first = 0
+        for part in head.parts(rows: workspace.headOutputs ?? Self.headOutputs(tokens: count)) {
+            let width = part.rowCount
+            let gradient = workspace.logits.floats(count: count * width)
+            if logits == nil { linear.forward([(part, nil, gradient)], input.x, rows: count) }
+            let rows = (0..<count).map { token in
+                logits.map { $0.row(statistics.logitPlaces[token]) + first } ?? UnsafePointer(gradient + token * width)
+            }
             ck_log_softmax_backward(
-                gradient, logits?.rows ?? UnsafePointer(gradient), logits.map { _ in Array(statistics.logitPlaces[tokens]) }, tokens.count,
-                configuration.vocabularySize, 1 / temperature, Array(packed.targets[tokens]), slice(statistics.logSumExps),
-                slice(statistics.entropies), slice(active.dLogprobs), active.dEntropies.map(slice))
-            linear.backward(
-                [(head, nil, gradient)], x: inputs, rows: tokens.count, inputs: hidden, dx: dHidden, scratch: workspace.packedInput)
-            ck_scatter_add(dNormed, Array(packed.predictors[tokens]), dHidden, tokens.count, hidden)
+                gradient, rows, count, first, width, 1 / temperature, packed.targets, statistics.logSumExps, statistics.entropies, active.dLogprobs,
+                active.dEntropies)
+            linear.inputGradient(part, gradient, rows: count, into: dHidden, accumulate: first > 0)
+            linear.weightGradient(part, gradient, input, rows: count)
+            first += width
         }
+        ck_scatter_add(dNormed, packed.predictors, dHidden, count, configuration.hiddenSize)
     }
 }

@@ -38,6 +38,24 @@ public final class Parameter {
         gradientBuffer = trainable ? Gradient(count: count) : nil
     }
 
+    /// Some rows, from a whole panel on.
+    private init(partOf whole: Parameter, rows: Range<Int>) {
+        let length = whole.rowLength, numbers = (from: rows.lowerBound * length, count: rows.count * length)
+        (name, type, shape) = (whole.name, whole.type, [rows.count, length])
+        panels = whole.packed.map {
+            AlignedBuffer(partOf: $0, from: ck_packed_count(rows.lowerBound, length) * 2, byteCount: ck_packed_count(rows.count, length) * 2)
+        }
+        values = whole.values.map { AlignedBuffer(partOf: $0, from: numbers.from * 4, byteCount: numbers.count * 4) }
+        gradientBuffer = whole.gradientBuffer.map { Gradient(partOf: $0, from: numbers.from, count: numbers.count) }
+        (quantized, low, exact) = (nil, nil, nil)
+    }
+
+    /// A matrix that is not quantised in parts of `count` rows, a multiple of 16: the same numbers, and gradients that are to be written, every one.
+    func parts(rows count: Int) -> [Parameter] {
+        defer { _ = gradientBuffer?.whole() }
+        return stride(from: 0, to: rowCount, by: count).map { Parameter(partOf: self, rows: $0..<min($0 + count, rowCount)) }
+    }
+
     /// Elements.
     public var count: Int { shape.reduce(1, *) }
 
@@ -146,6 +164,13 @@ final class Gradient {
     init(count: Int) {
         buffer = AlignedBuffer(floats: count)
         self.count = count
+    }
+
+    /// Some elements of another one.
+    init(partOf whole: Gradient, from first: Int, count: Int) {
+        buffer = AlignedBuffer(partOf: whole.buffer, from: first * 4, byteCount: count * 4)
+        self.count = count
+        isZero = whole.isZero
     }
 
     /// Sets it to zero, without touching the memory.

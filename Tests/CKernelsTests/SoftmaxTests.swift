@@ -53,10 +53,10 @@ extension Kernels {
                 ck_log_softmax(logits, 1, logits.count, 1, [2], &lse, &logprob, &entropy)
                 #expect(deviation([lse, logprob, entropy], [expected.lse, expected.logprob[2], expected.entropy]) < 1e-6)
                 var gradient = logits
-                ck_log_softmax_backward(&gradient, logits, nil, 1, logits.count, 1, [2], &lse, &entropy, [1], [0.5])
+                inPlace(&gradient) { ck_log_softmax_backward($0, [UnsafePointer($0)], 1, 0, logits.count, 1, [2], &lse, &entropy, [1], [0.5]) }
                 #expect(gradient.allSatisfy { $0.isFinite } && gradient[0] == 0 && gradient[1] == 0)
                 gradient = logits
-                ck_log_softmax_backward(&gradient, logits, nil, 1, logits.count, 1, [2], &lse, &entropy, [1], nil)
+                inPlace(&gradient) { ck_log_softmax_backward($0, [UnsafePointer($0)], 1, 0, logits.count, 1, [2], &lse, &entropy, [1], nil) }
                 #expect(gradient.allSatisfy { $0.isFinite } && gradient[0] == 0)
             }
         }
@@ -71,6 +71,9 @@ extension Kernels {
             var random = Random(21)
             let logits = random.floats(rows * n, in: -4...4), targets = (0..<rows).map { Int32($0 * 57 % n) }
             let (dlogprob, dentropy) = (random.floats(rows), random.floats(rows))
+            func places(_ first: UnsafeMutablePointer<Float>, _ length: Int) -> [UnsafePointer<Float>] {
+                (0..<rows).map { UnsafePointer(first + $0 * length) }
+            }
             func loss(_ row: Row, _ r: Int) -> Double { Double(dlogprob[r]) * row.logprob[Int(targets[r])] + Double(dentropy[r]) * row.entropy }
             var (expected, plain): ([Double], [Double]) = ([], [])
             for r in 0..<rows {
@@ -96,19 +99,27 @@ extension Kernels {
                 )
                 ck_log_softmax(logits, rows, n, inverse, targets, &lse, &logprob, &entropy)
                 var (both, one) = (logits, logits)
-                inPlace(&both) { ck_log_softmax_backward($0, $0, nil, rows, n, inverse, targets, lse, entropy, dlogprob, dentropy) }
-                inPlace(&one) { ck_log_softmax_backward($0, $0, nil, rows, n, inverse, targets, lse, entropy, dlogprob, nil) }
+                func backward(_ z: inout [Float], _ dentropy: [Float]?) {
+                    inPlace(&z) {
+                        ck_log_softmax_backward($0, places($0, n), rows, 0, n, inverse, targets, lse, entropy, dlogprob, dentropy)
+                    }
+                }
+                backward(&both, dentropy)
+                backward(&one, nil)
                 #expect(deviation(both, expected, scale: 0.1) < 1e-5)
                 #expect(deviation(one, plain, scale: 0.1) < 1e-5)
-                // From rows that lie elsewhere: the same bits.
-                let places = (0..<rows).map { Int32(($0 * 7 + 3) % (rows + 1)) }
-                #expect(Set(places).count == rows)
-                var scattered = [Float](repeating: .nan, count: (rows + 1) * n), taken = logits
-                for (r, place) in places.map(Int.init).enumerated() {
-                    scattered.replaceSubrange(place * n..<(place + 1) * n, with: logits[r * n..<(r + 1) * n])
+                // Some columns, from rows that are longer and lie in another order: the same bits.
+                let (first, width) = (n / 3, n - n / 3 - n / 5), length = n + 2
+                var scattered = [Float](repeating: .nan, count: rows * length), part = [Float](repeating: .nan, count: rows * width + 1)
+                for r in 0..<rows {
+                    scattered.replaceSubrange((rows - 1 - r) * length..<(rows - 1 - r) * length + n, with: logits[r * n..<(r + 1) * n])
                 }
-                ck_log_softmax_backward(&taken, scattered, places, rows, n, inverse, targets, lse, entropy, dlogprob, dentropy)
-                #expect(taken.bits == both.bits)
+                inPlace(&scattered) {
+                    let from: [UnsafePointer] = places($0 + first, length).reversed()
+                    ck_log_softmax_backward(&part, from, rows, first, width, inverse, targets, lse, entropy, dlogprob, dentropy)
+                }
+                #expect(part.dropLast().bits == (0..<rows).flatMap { both[$0 * n + first..<$0 * n + first + width] }.bits)
+                #expect(part[rows * width].isNaN)
             }
         }
 
@@ -120,7 +131,7 @@ extension Kernels {
             underEverySet { _ in
                 func exponentials(_ x: [Float]) -> [Float] {
                     var row = x + [0]  // the target, which gets dlogprob added
-                    inPlace(&row) { ck_log_softmax_backward($0, $0, nil, 1, x.count + 1, 1, [Int32(x.count)], [0], [0], [1], nil) }
+                    inPlace(&row) { ck_log_softmax_backward($0, [UnsafePointer($0)], 1, 0, x.count + 1, 1, [Int32(x.count)], [0], [0], [1], nil) }
                     return row.dropLast().map { -$0 }
                 }
                 let found = exponentials(x)

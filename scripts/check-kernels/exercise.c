@@ -43,9 +43,12 @@ static void exercise_rows(size_t rows, size_t n) {
     float *table = floats(n * n, 1);
     ck_scatter_add(table, ids, a, rows, n);
     ck_log_softmax(c, rows, n, 1, ids, sums, logprob, entropy);
-    ck_log_softmax_backward(b, c, ids, rows, n, 1, ids, sums, entropy, logprob, entropy);
+    const float **places = array(rows, sizeof *places);
+    for (size_t r = 0; r < rows; r++) places[r] = c + r * n + n / 2;
+    ck_log_softmax_backward(b, places, rows, n / 2, n - n / 2, 1, ids, sums, entropy, logprob, entropy);
     ck_sample(ids, c, rows, n, 1, uniforms, sums, logprob, entropy);
-    ck_log_softmax_backward(c, c, NULL, rows, n, 1, ids, sums, entropy, logprob, entropy), ck_argmax(ids, a, rows, n);
+    for (size_t r = 0; r < rows; r++) places[r] = c + r * n;
+    ck_log_softmax_backward(c, places, rows, 0, n, 1, ids, sums, entropy, logprob, entropy), ck_argmax(ids, a, rows, n);
     ck_adamw_step step = {1e-3, 0.9, 0.999, 1e-8, 0.01, 1, 0.1, 0.001};
     float *m = array(rows * n, sizeof *m), *v = array(rows * n, sizeof *v);
     memset(m, 0, rows * n * sizeof *m), memset(v, 0, rows * n * sizeof *v);
@@ -54,7 +57,7 @@ static void exercise_rows(size_t rows, size_t n) {
     ck_master_write(split, a, 0, rows), ck_adamw(whole, m, v, b, step), ck_adamw(split, m, v, b, step);
     ck_master_read(split, a, rows - 1, 1), (void)ck_sum_of_squares(a, rows * n);
     free(high), free(low);
-    free(a), free(b), free(c), free(weight), free(sums), free(logprob), free(entropy), free(half), free(packed), free(ids);
+    free(a), free(b), free(c), free(weight), free(sums), free(logprob), free(entropy), free(half), free(packed), free(ids), free(places);
     free(uniforms), free(table), free(m), free(v);
 }
 

@@ -11,10 +11,10 @@ void ck_log_softmax(
     const float *_Nonnull logits, size_t rows, size_t n, float inverse_temperature, const int32_t *_Nullable targets, float *_Nonnull lse,
     float *_Nullable logprob, float *_Nullable entropy);
 
-// gradient = that of sum over r of dlogprob[r] * logprob[r] + dentropy[r] * entropy[r], given what ck_log_softmax found; row r comes from row index[r] of
-// the logits. Without an index it is row r, and the gradient may replace the logits.
+// gradient[rows][n] = columns [first, first + n) of that of sum over r of dlogprob[r] * logprob[r] + dentropy[r] * entropy[r], given what ck_log_softmax
+// found of whole rows; logits[r] points at column `first` of a row, which the gradient may replace.
 void ck_log_softmax_backward(
-    float *_Nonnull gradient, const float *_Nonnull logits, const int32_t *_Nullable index, size_t rows, size_t n, float inverse_temperature,
+    float *_Nonnull gradient, const float *_Nonnull const *_Nonnull logits, size_t rows, size_t first, size_t n, float inverse_temperature,
     const int32_t *_Nonnull targets, const float *_Nonnull lse, const float *_Nonnull entropy, const float *_Nonnull dlogprob,
     const float *_Nullable dentropy);
 

@@ -57,8 +57,10 @@ public struct MemoryEstimate: Sendable {
         let keys = shape.keyValueHeadCount * shape.headSize
         let cached = plan.promptsPerGeneration * promptTokens + plan.generationBatchSize * plan.maxCompletionLength
         cache = cached * shape.layerCount * 2 * keys * width
-        let headRows = Qwen2Model.headRows(isTrained: adapterParameters == nil)
-        let chunk = min(headRows, plan.microBatchSize * plan.maxCompletionLength) * shape.vocabularySize * 4
+        let predicted = plan.microBatchSize * plan.maxCompletionLength
+        let forward = min(Qwen2Model.headRows, predicted) * shape.vocabularySize
+        let backward = predicted * min(Qwen2Model.headOutputs(tokens: predicted), shape.vocabularySize)
+        let chunk = max(forward, backward) * 4
         let groups = (plan.microBatchSize + plan.generations - 1) / plan.generations
         let tokens = groups * promptTokens + plan.microBatchSize * plan.maxCompletionLength
         let scratch = tokens * 7 * 4 * shape.intermediateSize
