@@ -57,7 +57,7 @@ static void multiply_unit(const product *a, const ck_output *o, size_t column, s
             ck_strip rows = ck_strips_chunk(x, chunk);
             if (x->k > 0) rows.x = ck_strips_at(x, chunk, k);
             float *y = o->y + (a->row + rows.row) * o->ldy + column;
-            ck_tile t = {.y = y, .ldy = o->ldy, .init = y, .ldi = o->ldy, .w = panels, .stride = stride, .pairs = (count + 1) / 2};
+            ck_tile t = {.y = y, .ldy = o->ldy, .init = y, .ldi = o->ldy, .w = panels, .stride = stride, .pairs = (count + 1) / 2, .cached = 1};
             if (k == 0 && !a->accumulate) t.init = o->bias ? o->bias + column : ck_zeros, t.ldi = 0;
             ck_strip_multiply(x->set, &rows, &t, end - column);
         }

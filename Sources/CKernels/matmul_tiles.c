@@ -340,6 +340,7 @@ static void multiply_tile(const ck_tiles *set, const ck_tile *tile, size_t rows,
 // of the first two tiles: the second one reads nothing else from there.
 static void ask_ahead(ck_tile *t, const ck_tiles *set, size_t tiles, size_t index, size_t rows, size_t panels) {
     t->soon = t->next = t->w, t->next_step = t->leap_at = 0;
+    if (t->cached) return;
     if (tiles == 1 && set->type == CK_BF16 && set->ahead[rows] > 0) {
         size_t ahead = (set->ahead[rows] << 10) / panels, lines = ahead / LINE < t->pairs ? ahead / LINE : t->pairs;
         t->soon += ahead / 2, t->next += ahead, t->next_step = LINE;

@@ -24,6 +24,7 @@ typedef struct {
     // was no slower).
     const char *soon, *next;
     size_t next_step, leap_at, leap;
+    int cached;  // the panels lie in a cache, and none follow: nothing is asked for
     int stream;  // y, on whole lines of the caches, goes to memory past them: ck_stream_end
 } ck_tile;
 
